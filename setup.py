@@ -1,0 +1,12 @@
+"""One distribution from three source roots; everything else is in pyproject.toml."""
+
+from setuptools import setup
+
+setup(
+    package_dir={
+        "emberhub": "widgets/emberhub",
+        "emberhub_spawner": "spawner/emberhub_spawner",
+        "emberhub_driver": "spawner/emberhub_driver",
+        "emberhub_service": "hub_ext/emberhub_service",
+    },
+)

@@ -1,0 +1,32 @@
+"""Every error that Emberhub raises on purpose. Each message says what happened and what to do next."""
+
+from __future__ import annotations
+
+
+class EmberhubError(Exception):
+    """Any error of Emberhub's own."""
+
+
+class NotInHub(EmberhubError):
+    """This process does not know which hub to talk to."""
+
+
+class RequestRefused(EmberhubError):
+    """The service refused a request; the message is its own sentence."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status of the answer."""
+
+
+class ServiceUnavailable(EmberhubError):
+    """The service cannot be reached or does not answer for now."""
+
+
+class ClusterFailed(EmberhubError):
+    """The cluster did not start, or stopped while it was waited for."""
+
+
+class ConfigError(EmberhubError):
+    """The site's configuration is wrong; the message names the key."""

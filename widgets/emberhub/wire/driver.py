@@ -1,0 +1,42 @@
+"""What a backend hands to the driver that it starts.
+
+`DriverConfig` is written as JSON to a file that only the driver's user can read, and the path goes in the
+environment variable `EMBERHUB_DRIVER_CONFIG`. The two tokens travel in the environment alone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from .resources import Resources
+
+ENV_CONFIG = "EMBERHUB_DRIVER_CONFIG"
+ENV_AGENT_TOKEN = "EMBERHUB_AGENT_TOKEN"  # noqa: S105 (the name of a variable)
+ENV_CONNECT_TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 (the name of a variable)
+
+
+class DriverConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One driver: which cluster it is, whom it obeys, and how Spark is to be set up."""
+
+    cluster: str
+    generation: int
+    """Counts the starts of this cluster; a driver of an earlier generation is refused by the service."""
+    user: str
+    name: str
+    """The cluster's name as its user knows it; becomes `spark.app.name`."""
+    agent_url: str
+    """`ws://` or `wss://` address of the service's agent socket."""
+    master: str
+    """Spark's master URL: `spark://…` or `k8s://…`."""
+    executor: Resources
+    """One executor, memory overhead included."""
+    directory: str
+    """Private directory for scratch, logs and the warehouse."""
+    conf: dict[str, str] = {}
+    """`spark.*` settings of the profile and of the user, already checked by the service."""
+    driver_memory: int = 512 << 20
+    """Bytes of JVM heap for the driver."""
+    host: str = "127.0.0.1"
+    """Address that executors and Spark Connect clients reach the driver at."""
+    lease: float = 60.0
+    """Seconds; as in `Welcome`, for the time before the first one."""
