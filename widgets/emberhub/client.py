@@ -1,0 +1,201 @@
+"""My clusters: start one, find it again, use it, stop it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+
+from . import session as sessions
+from .errors import ClusterFailed, ServiceUnavailable
+from .http import Service, from_environment
+from .progress import Progress, progress
+from .status import Status, waiting_for
+from .wire import rest
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
+
+_TICK = 1
+"""Seconds that one look may last: how often the progress line counts on."""
+_FRESH = 2.0
+"""Seconds for which `spark` trusts its last look at the cluster."""
+
+
+def cluster(
+    profile: str | None = None,
+    executors: tuple[int, int] | int | None = None,
+    name: str = "main",
+    conf: dict[str, str] | None = None,
+    *,
+    wait: bool = True,
+    timeout: float = 300.0,
+    quiet: bool = False,
+) -> Cluster:
+    """Start my cluster called `name`, or find it again if it runs: from any notebook, as often as you like.
+
+    `executors` is `(min, max)`: the hub gives at least `min` and at most `max`, as there is work and room. A single
+    number is the most. `profile` is one that the hub offers, `conf` holds `spark.*` settings that it allows; both
+    count from the cluster's next start. Returns when the cluster takes work, which may be before it has its first
+    executor; with `wait=False`, at once. `timeout` is in seconds; `quiet` shows no progress line.
+
+    Raises NotInHub outside a hub, RequestRefused for a wrong request, ServiceUnavailable while the hub's service is
+    away, ClusterFailed if the cluster stops or is not ready in time.
+    """
+    service = from_environment()
+    ask = rest.CreateCluster(name=name, profile=profile, executors=_range(executors), conf=conf or {})
+    line = progress(quiet)
+    line.say(f"Cluster {name}: asking the hub")
+    # Asking twice is asking once: the service finds the cluster again.
+    seen = service.send("POST", "clusters", rest.Cluster, ask, patience=min(timeout, 60.0), tell=line.say)
+    mine = Cluster(service, seen)
+    if wait:
+        mine._wait(timeout, line)
+    return mine
+
+
+def clusters() -> list[Cluster]:
+    """All my clusters, the stopped ones too. Raises as `cluster` does."""
+    service = from_environment()
+    return [Cluster(service, seen) for seen in service.get("clusters", rest.Clusters).clusters]
+
+
+class Cluster:
+    """One of my clusters. Made by `cluster()` and `clusters()`."""
+
+    def __init__(self, service: Service, seen: rest.Cluster) -> None:
+        self._service = service
+        self._seen = seen
+        self._seen_at = time.monotonic()
+        self._session: SparkSession | None = None
+        self._session_of = 0
+
+    @property
+    def name(self) -> str:
+        """The name that I gave it."""
+        return self._seen.name
+
+    @property
+    def id(self) -> str:
+        """Its id, for ever."""
+        return self._seen.id
+
+    @property
+    def spark(self) -> SparkSession:
+        """Its Spark session (Spark Connect), the same one each time; a new one after the cluster was restarted.
+
+        With no executor yet, a query waits for one. Raises ClusterFailed if the cluster does not run.
+        """
+        live = self._session is not None and not self._session.is_stopped
+        if not live or time.monotonic() - self._seen_at > _FRESH:
+            try:
+                self._look(patience=0 if live else 10)
+            except ServiceUnavailable:
+                # Queries need the driver, not the service: what is open stays in use while the service restarts.
+                if not live:
+                    raise
+        if self._seen.state in {"pending", "starting"}:
+            self.wait()
+        if self._seen.state not in {"running", "disconnected"}:
+            raise ClusterFailed(f"{_ended(self._seen)}. Start it again with emberhub.cluster(name={self.name!r})")
+        if self._session is not None and (not live or self._session_of != self._seen.generation):
+            sessions.drop(self._session)
+            self._session = None
+        if self._session is None:
+            connection = self._service.get(f"{self._path}/connection", rest.Connection)
+            self._session = sessions.connect(connection, self._seen)
+            self._session_of = self._seen.generation
+        return self._session
+
+    def status(self) -> Status:
+        """What it has, what it lacks and why. Raises RequestRefused, ServiceUnavailable."""
+        return Status(self._look())
+
+    def why(self) -> str:
+        """Why it has no more executors, or why it does not run, in sentences."""
+        return self.status().why()
+
+    def scale(self, min: int, max: int) -> Status:  # noqa: A002 (what people call them)
+        """Ask for at least `min` and at most `max` executors from now on. Raises RequestRefused, ServiceUnavailable."""
+        body = rest.ScaleCluster(rest.ExecutorRange(min, max))
+        return Status(self._saw(self._service.send("PATCH", self._path, rest.Cluster, body, patience=10)))
+
+    def stop(self) -> None:
+        """Stop it: its executors go to others, and what is cached in it is lost. `emberhub.cluster()` starts it again.
+
+        Raises RequestRefused, ServiceUnavailable.
+        """
+        if self._session is not None:
+            sessions.drop(self._session)
+            self._session = None
+        self._service.send("DELETE", self._path, bytes, patience=10)
+
+    def wait(self, timeout: float = 300.0, quiet: bool = False) -> Cluster:
+        """Wait until it takes work, for `timeout` seconds. Raises ClusterFailed, ServiceUnavailable."""
+        self._wait(timeout, progress(quiet))
+        return self
+
+    @property
+    def _path(self) -> str:
+        return f"clusters/{quote(self.id, safe='')}"
+
+    def _saw(self, seen: rest.Cluster) -> rest.Cluster:
+        self._seen, self._seen_at = seen, time.monotonic()
+        return seen
+
+    def _look(self, patience: float = 30.0) -> rest.Cluster:
+        return self._saw(self._service.get(self._path, rest.Cluster, patience=patience))
+
+    def _wait(self, timeout: float, line: Progress) -> None:
+        seen = self._seen
+        while not seen.ready:
+            if seen.state in {"stopped", "failed"}:
+                line.done(f"Cluster {self.name}: {_STOPPED[seen.state]}")
+                raise ClusterFailed(_ended(seen))
+            if line.elapsed > timeout:
+                line.done(f"Cluster {self.name}: not ready")
+                raise ClusterFailed(
+                    f"The cluster {self.name} is not ready after {timeout:.0f} s ({waiting_for(seen)}). It goes on "
+                    "starting: call emberhub.cluster() again to go on waiting, or see emberhub.clusters()"
+                )
+            line.say(waiting_for(seen))
+            path = f"{self._path}?after={seen.version}&wait={_TICK}"
+            left = max(1.0, timeout - line.elapsed)
+            seen = self._saw(self._service.get(path, rest.Cluster, wait=_TICK, patience=min(60.0, left), tell=line.say))
+        line.done(_ready(seen))
+
+    def __repr__(self) -> str:
+        return repr(Status(self._seen))
+
+    def _repr_html_(self) -> str:
+        return Status(self._seen)._repr_html_()
+
+
+_STOPPED = {"stopped": "stopped", "failed": "failed"}
+
+
+def _ready(seen: rest.Cluster) -> str:
+    asked = seen.executors
+    again = f" It was started again, for it had stopped: {seen.restarted.rstrip('.')}." if seen.restarted else ""
+    have = f"{len(seen.running)} of {asked.min} to {asked.max} executors run; more come as there is work"
+    return f"Cluster {seen.name} is ready.{again} {have}"
+
+
+def _ended(seen: rest.Cluster) -> str:
+    why = f": {seen.message.rstrip('.')}" if seen.message else ""
+    return f"The cluster {seen.name} is {seen.state}{why}"
+
+
+def _range(executors: tuple[int, int] | int | None) -> rest.ExecutorRange | None:
+    if executors is None:
+        return None
+    low, high = (0, executors) if isinstance(executors, int) else executors
+    try:
+        return msgspec.convert({"min": low, "max": high}, rest.ExecutorRange)
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"executors is {executors!r}: give a number, or (min, max) with whole numbers from 0 to "
+            f"{rest.MAX_EXECUTORS} ({error})"
+        ) from None

@@ -1,0 +1,81 @@
+"""A Spark Connect session of the cluster's own, over a clear channel with its token."""
+# ruff: noqa: PLC0415 (Spark's client is imported when it is used)
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .errors import EmberhubError
+from .wire import rest
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
+
+SPARK_DEFAULT_PARTITIONS = "200"
+PARTITIONS_PER_CORE = 3
+
+
+def connect(to: rest.Connection, cluster: rest.Cluster) -> SparkSession:
+    """Open a session. Raises EmberhubError where Spark's client is not installed."""
+    try:
+        import grpc
+        from pyspark.sql.connect.client import DefaultChannelBuilder
+        from pyspark.sql.connect.session import SparkSession
+    except ImportError as missing:
+        raise EmberhubError(
+            f"Spark's client is not installed here ({missing}): pip install 'emberhub[notebook]'"
+        ) from missing
+
+    class Channel(DefaultChannelBuilder):  # type: ignore[misc]
+        """Spark's own builder insists on TLS as soon as there is a token and the host is not `localhost`."""
+
+        def toChannel(self) -> Any:  # noqa: N802 (Spark's name)
+            return self._insecure_channel(self.endpoint)
+
+    host = f"[{to.host}]" if ":" in to.host else to.host
+    builder = Channel(f"sc://{host}:{to.port}")
+    builder.add_interceptor(_interceptor(grpc, to.token))
+    # pyspark.sql.functions asks the environment whether it is to build remote or classic columns.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+    session = SparkSession.builder.channelBuilder(builder).create()
+    _set_defaults(session, cluster)
+    return session
+
+
+def drop(session: SparkSession) -> None:
+    """Close a session whose server has gone, without trying to tell the server."""
+    session.release_session_on_close = False
+    session.stop()
+
+
+def _set_defaults(session: SparkSession, cluster: rest.Cluster) -> None:
+    """Spark's 200 shuffle partitions are made for hundreds of cores; here they would be mostly overhead.
+
+    A value that the user or the profile has set stays.
+    """
+    key = "spark.sql.shuffle.partitions"
+    if session.conf.get(key) == SPARK_DEFAULT_PARTITIONS:
+        cores = max(1, cluster.executor.millicores // 1000) * max(1, cluster.executors.max)
+        session.conf.set(key, str(min(int(SPARK_DEFAULT_PARTITIONS), max(8, PARTITIONS_PER_CORE * cores))))
+
+
+def _interceptor(grpc: Any, token: str) -> Any:
+    class Authenticate(
+        grpc.UnaryUnaryClientInterceptor,  # type: ignore[misc]
+        grpc.UnaryStreamClientInterceptor,  # type: ignore[misc]
+        grpc.StreamUnaryClientInterceptor,  # type: ignore[misc]
+        grpc.StreamStreamClientInterceptor,  # type: ignore[misc]
+    ):
+        """Adds the cluster's token to every call."""
+
+        def _with_token(self, details: Any) -> Any:
+            metadata = [*(details.metadata or ()), ("authorization", f"Bearer {token}")]
+            return details._replace(metadata=metadata)
+
+        def intercept_unary_unary(self, go_on: Any, details: Any, request: Any) -> Any:
+            return go_on(self._with_token(details), request)
+
+        intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = intercept_unary_unary
+
+    return Authenticate()
