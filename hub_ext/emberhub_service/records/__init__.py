@@ -1,1 +1,9 @@
-"""TODO"""
+"""What outlives the service: one record for each cluster, and what is remembered of each user.
+
+Executor-level state is never stored: it is rebuilt from what the drivers report.
+"""
+
+from .model import TRANSITIONS, ClusterRecord, Status, UserRecord, metadata
+from .store import Conflict, Records, open_records
+
+__all__ = ["TRANSITIONS", "ClusterRecord", "Conflict", "Records", "Status", "UserRecord", "metadata", "open_records"]

@@ -1,0 +1,233 @@
+"""The site's configuration: one YAML file, read into frozen structs.
+
+People write human units; errors name the key and the line. Without a file the built-in configuration holds: one
+pool of 4 cores and 4 GB, one queue in which users share equally, one small profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from emberhub.wire.resources import Resources
+from emberhub_spawner.profiles import DEFAULT, Profile, read_profiles
+from emberhub_spawner.reading import KEYS, Reader, read_file, read_text
+from emberhub_spawner.sparkconf import ALLOWED
+
+from .alloc.constraints import ConstraintError, parse
+from .alloc.model import Limits, Pool, Queue, Rules
+
+_TOP = ("pools", "queues", "profiles", "rules", "lease", "heartbeat", "clusters_per_user", "allowed_conf")
+_QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "children")
+_POLICIES = ("fair", "user-fair", "fifo")
+_DEPTH = 10
+
+
+class ServiceRules(msgspec.Struct, frozen=True):
+    """The numbers under `rules` that are the service's own. Seconds."""
+
+    stop_after: float = 1800.0
+    """A cluster without work for so long is stopped."""
+    driver_start_timeout: float = 180.0
+    """A driver that is not ready after so long has failed."""
+    executor_start_timeout: float = 60.0
+    """Granted executors that are not seen after so long are withdrawn."""
+
+
+class Site(msgspec.Struct, frozen=True):
+    """The whole configuration."""
+
+    pools: tuple[Pool, ...] = (Pool(name="main", capacity=Resources.of(cores=4, memory="4G")),)
+    queues: Queue = Queue(name="class")
+    groups: dict[str, tuple[str, ...]] = {}
+    """Leaf queue: the hub's groups that it is for. A leaf that is not listed is for everyone."""
+    profiles: tuple[Profile, ...] = (DEFAULT,)
+    rules: Rules = Rules()
+    service: ServiceRules = ServiceRules()
+    lease: float = 60.0
+    """Seconds without a word from the service after which a driver gives executors back."""
+    heartbeat: float = 5.0
+    """Seconds between signs of life on a quiet agent socket."""
+    clusters_per_user: int = 2
+    allowed_conf: tuple[str, ...] = ALLOWED
+    """Patterns of the `spark.*` settings that users may choose."""
+
+    def profile(self, name: str) -> Profile | None:
+        """The profile of this name."""
+        return next((profile for profile in self.profiles if profile.name == name), None)
+
+    def capacity(self) -> Resources:
+        """All pools together."""
+        return sum((pool.capacity for pool in self.pools), Resources())
+
+
+def leaves(queue: Queue) -> Iterator[Queue]:
+    """The leaves of a tree of queues, in the order in which they are written."""
+    if not queue.children:
+        yield queue
+    for child in queue.children:
+        yield from leaves(child)
+
+
+def load_site(path: Path | None) -> Site:
+    """Read the site's file; a path that is None or does not exist gives the built-in configuration.
+
+    Raises ConfigError.
+    """
+    if path is None or not path.exists():
+        return Site()
+    return read_site(read_file(path))
+
+
+def parse_site(text: str, source: str = "emberhub.yaml") -> Site:
+    """As `load_site`, from text. Raises ConfigError."""
+    return read_site(read_text(text, source))
+
+
+def read_site(reader: Reader | None) -> Site:
+    """As `load_site`, from a place in a document. Raises ConfigError."""
+    if reader is None:
+        return Site()
+    fields = reader.fields(_TOP)
+    given: dict[str, object] = {}
+    if "pools" in fields:
+        given["pools"] = _read_pools(fields["pools"])
+    partial = Site(**given)  # type: ignore[arg-type]
+    if "queues" in fields:
+        tree, whole = _Tree(), partial.capacity()
+        given["queues"] = tree.read(fields["queues"], whole, whole)
+        given["groups"] = tree.groups
+    if "profiles" in fields:
+        given["profiles"] = read_profiles(fields["profiles"])
+    if "rules" in fields:
+        given["rules"], given["service"] = _read_rules(fields["rules"])
+    if "heartbeat" in fields:
+        given["heartbeat"] = fields["heartbeat"].seconds(least=0.1)
+    if "lease" in fields:
+        given["lease"] = fields["lease"].seconds(least=1)
+    if "clusters_per_user" in fields:
+        given["clusters_per_user"] = fields["clusters_per_user"].count(least=1, most=100)
+    if "allowed_conf" in fields:
+        given["allowed_conf"] = _read_patterns(fields["allowed_conf"])
+    site = Site(**given)  # type: ignore[arg-type]
+    if site.heartbeat * 2 > site.lease:
+        place = fields.get("lease", fields.get("heartbeat", reader))
+        raise place.error(f"a lease of {site.lease:g} s must be at least twice the heartbeat of {site.heartbeat:g} s")
+    _check_profiles(site, fields.get("profiles"), reader)
+    return site
+
+
+def _read_patterns(reader: Reader) -> tuple[str, ...]:
+    for item in reader.items():
+        if not item.text().startswith("spark."):
+            raise item.error("a pattern must start with 'spark.', such as spark.sql.*")
+    return reader.texts()
+
+
+def _read_pools(reader: Reader) -> tuple[Pool, ...]:
+    pools: list[Pool] = []
+    for item in reader.items():
+        fields = item.fields(("name", *KEYS, "labels", "node"))
+        if "name" not in fields:
+            raise item.error("lacks the key 'name'")
+        name = fields["name"].text()
+        if any(pool.name == name for pool in pools):
+            raise fields["name"].error(f"the name {name!r} comes twice")
+        capacity = Resources(**{KEYS[key]: fields[key].amount(key) for key in KEYS if key in fields})
+        if not capacity.millicores or not capacity.memory:
+            raise item.error("needs both cores and memory above 0")
+        node = fields["node"].resources() if "node" in fields else None
+        if node is not None and not node.fits_in(capacity):
+            raise fields["node"].error("a node must not be larger than the pool")
+        labels = fields["labels"].mapping_of_texts() if "labels" in fields else {}
+        pools.append(Pool(name=name, capacity=capacity, labels=labels, node=node))
+    if not pools:
+        raise reader.error("must hold at least one pool")
+    return tuple(pools)
+
+
+class _Tree:
+    """Reads the tree of queues, and collects what holds across it."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, tuple[str, ...]] = {}
+        self.seen: set[str] = set()
+
+    def read(self, reader: Reader, share: Resources, bound: Resources, depth: int = _DEPTH) -> Queue:
+        """`share` and `bound`: what percentages of `guaranteed` and `max` refer to, the parent's own."""
+        fields = reader.fields(_QUEUE)
+        if not depth:
+            raise reader.error(f"queues may be nested {_DEPTH} deep at most")
+        if "name" not in fields:
+            raise reader.error("lacks the key 'name'")
+        name = fields["name"].text()
+        if name in self.seen:
+            raise fields["name"].error(f"the name {name!r} comes twice in the tree")
+        self.seen.add(name)
+        policy = fields["policy"].text() if "policy" in fields else "user-fair"
+        if policy not in _POLICIES:
+            raise fields["policy"].error(f"{policy!r} is not a policy; the policies are {', '.join(_POLICIES)}")
+        guaranteed = fields["guaranteed"].resources(of=share) if "guaranteed" in fields else Resources()
+        if not guaranteed.fits_in(share):
+            raise fields["guaranteed"].error(f"is more than the {share} that there is to guarantee here")
+        most = _read_max(fields["max"], bound) if "max" in fields else Limits()
+        children: list[Queue] = []
+        for item in fields["children"].items() if "children" in fields else ():
+            inner = Resources(*(own or outer for own, outer in zip(guaranteed.amounts(), share.amounts(), strict=True)))
+            below = Resources(
+                *(
+                    outer if own is None else own
+                    for own, outer in zip(msgspec.structs.astuple(most), bound.amounts(), strict=True)
+                )
+            )
+            children.append(self.read(item, inner, below, depth - 1))
+            if not sum((child.guaranteed for child in children), Resources()).fits_in(inner):
+                raise item.error(
+                    f"the guarantees of this queue and its siblings add up to more than the {inner} of {name}"
+                )
+        if "groups" in fields:
+            if children:
+                raise fields["groups"].error("groups belong to queues without children, where clusters sit")
+            self.groups[name] = fields["groups"].texts()
+        return Queue(
+            name=name,
+            children=tuple(children),
+            policy=policy,  # type: ignore[arg-type]
+            weight=fields["weight"].number(least=0.001) if "weight" in fields else 1.0,
+            guaranteed=guaranteed,
+            max=most,
+            borrows=fields["borrows"].flag() if "borrows" in fields else True,
+        )
+
+
+def _read_max(reader: Reader, bound: Resources) -> Limits:
+    return Limits(**{KEYS[k]: r.amount(k, getattr(bound, KEYS[k])) for k, r in reader.fields(KEYS).items()})
+
+
+def _read_rules(reader: Reader) -> tuple[Rules, ServiceRules]:
+    own, service = Rules.__struct_fields__, ServiceRules.__struct_fields__
+    spans = {key: item.seconds() for key, item in reader.fields((*own, *service)).items()}
+    return (
+        Rules(**{key: span for key, span in spans.items() if key in own}),
+        ServiceRules(**{key: span for key, span in spans.items() if key in service}),
+    )
+
+
+def _check_profiles(site: Site, reader: Reader | None, top: Reader) -> None:
+    """Whether each profile can ever be served."""
+    items = reader.items() if reader is not None else [top] * len(site.profiles)
+    for item, profile in zip(items, site.profiles, strict=True):
+        for key, text in (("needs", profile.needs), ("prefers", profile.prefers)):
+            try:
+                parse(text)
+            except ConstraintError as wrong:
+                raise item.error(f"{key}: {wrong}") from None
+        fitting = [pool for pool in site.pools if profile.executor.fits_in(pool.node or pool.capacity)]
+        if not fitting:
+            raise item.error(
+                f"the executor of profile {profile.name!r} ({profile.executor}) fits in no pool's node; make it smaller"
+            )
+        room = max(profile.executor.how_many(pool.capacity) for pool in fitting)
+        if max(profile.min, profile.gang) > room:
+            raise item.error(f"executors.min or gang of profile {profile.name!r} is more than the {room} that fit")

@@ -1,0 +1,128 @@
+"""The tables, the structs that their rows become, and the states that a cluster may pass through."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+from emberhub.wire.resources import Resources
+
+Status = Literal["pending", "starting", "running", "stopping", "stopped", "failed"]
+Goal = Literal["running", "stopped"]
+
+TRANSITIONS: dict[Status, tuple[Status, ...]] = {
+    # Asked for; no driver exists. Goes back to stopped if it is stopped before its turn comes.
+    "pending": ("starting", "stopped"),
+    # A driver process is being started or gets ready. To pending where a service that has just started finds that its
+    # predecessor never came to start the driver; to failed where it does not start or ends by itself.
+    "starting": ("running", "stopping", "failed", "pending"),
+    # Its Spark Connect server takes work, or took work before the driver was lost from sight.
+    "running": ("stopping", "failed"),
+    # The driver is being ended. Its executors count until the backend has seen everything gone.
+    "stopping": ("stopped",),
+    # No driver; its user starts it again by asking for it.
+    "stopped": ("pending",),
+    # As stopped, against its user's will: the message says why.
+    "failed": ("pending", "stopped"),
+}
+"""From each status, those that may follow. `disconnected` is no status: it is a running cluster that is not heard."""
+
+ENDED: tuple[Status, ...] = ("stopped", "failed")
+"""No driver exists."""
+
+
+class ClusterRecord(msgspec.Struct, frozen=True):
+    """A row of `clusters`. Handlers write `goal` and what was asked for; the reconciler alone writes `status`."""
+
+    id: str
+    user: str
+    name: str
+    profile: str
+    queue: str
+    pool: str
+    executor: Resources
+    """The size of one executor, kept from when the cluster was started."""
+    floor: int
+    ceiling: int
+    conf: dict[str, str]
+    """What the user asked for; the profile's settings are added when a driver is started."""
+    status: Status
+    goal: Goal
+    generation: int
+    """Counts the starts; 0 before the first."""
+    agent_token_hash: str
+    """SHA-256 of the agent's token, as hex; the token itself is kept nowhere."""
+    connect_token: str
+    """Spark Connect's token in clear, since its owner may ask for it: the database must be private to the service."""
+    created: float
+    """Unix time; as all times here."""
+    started: float
+    """When the present driver was started."""
+    last_active: float
+    """When its user last asked for it or changed it."""
+    message: str
+    """Why it stopped or failed, as a sentence."""
+    restarted: str
+    """Why it had been stopped before this start; empty at the first one."""
+    version: int
+    """Grows with each write: what compare-and-set compares."""
+
+    def __repr__(self) -> str:
+        # Tokens never reach a log, not even by accident.
+        return f"ClusterRecord({self.id!r}, user={self.user!r}, name={self.name!r}, status={self.status!r})"
+
+
+class UserRecord(msgspec.Struct, frozen=True):
+    """A row of `users`: the allocator's memory of a user."""
+
+    name: str
+    credit: float
+    recent: float
+    updated: float
+    """When the two were true; they decay from then on."""
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(column_0_label)s",
+    }
+)
+
+clusters = sa.Table(
+    "clusters",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("user", sa.String(255), nullable=False),
+    sa.Column("name", sa.String(40), nullable=False),
+    sa.Column("profile", sa.String(255), nullable=False),
+    sa.Column("queue", sa.String(255), nullable=False),
+    sa.Column("pool", sa.String(255), nullable=False),
+    sa.Column("executor", sa.JSON, nullable=False),
+    sa.Column("floor", sa.Integer, nullable=False),
+    sa.Column("ceiling", sa.Integer, nullable=False),
+    sa.Column("conf", sa.JSON, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("goal", sa.String(20), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("agent_token_hash", sa.String(64), nullable=False),
+    sa.Column("connect_token", sa.String(128), nullable=False),
+    sa.Column("created", sa.Float(53), nullable=False),
+    sa.Column("started", sa.Float(53), nullable=False),
+    sa.Column("last_active", sa.Float(53), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("restarted", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.UniqueConstraint("user", "name"),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("credit", sa.Float(53), nullable=False),
+    sa.Column("recent", sa.Float(53), nullable=False),
+    sa.Column("updated", sa.Float(53), nullable=False),
+)

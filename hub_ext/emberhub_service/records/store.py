@@ -1,0 +1,142 @@
+"""Reading and writing the records. Every write of a cluster is compare-and-set on its version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from .model import TRANSITIONS, ClusterRecord, UserRecord, clusters, users
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY = 10.0
+"""Seconds to wait for another process's lock on a SQLite file."""
+
+
+class Conflict(Exception):  # noqa: N818 (it is an answer, not a fault)
+    """Somebody else wrote this record first, or it may not change in this way: read it again and decide anew."""
+
+
+class Records:
+    """The records of one service. Calls are short and block; they are made from one thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    # --- clusters ---
+
+    def clusters(self) -> list[ClusterRecord]:
+        """Every cluster, oldest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(clusters).order_by(clusters.c.created, clusters.c.id))
+            return [_record(row) for row in rows]
+
+    def cluster(self, cluster: str) -> ClusterRecord | None:
+        """One cluster."""
+        with self.engine.connect() as connection:
+            row = connection.execute(sa.select(clusters).where(clusters.c.id == cluster)).first()
+        return None if row is None else _record(row)
+
+    def insert(self, record: ClusterRecord) -> ClusterRecord:
+        """A new cluster. Raises Conflict if its user has one of this name."""
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(clusters.insert().values(**_values(record)))
+        except sa.exc.IntegrityError:
+            raise Conflict(f"{record.user} already has a cluster named {record.name}") from None
+        return record
+
+    def update(self, record: ClusterRecord, **changes: Any) -> ClusterRecord:
+        """Write `changes` if nobody wrote since `record` was read; returns the record as it is now.
+
+        Raises Conflict if somebody did, or if `TRANSITIONS` knows no way from its status to the new one.
+        """
+        status = changes.get("status", record.status)
+        if status != record.status and status not in TRANSITIONS[record.status]:
+            raise Conflict(f"cluster {record.id} cannot go from {record.status} to {status}")
+        changed = msgspec.structs.replace(record, **changes, version=record.version + 1)
+        statement = (
+            clusters.update()
+            .where(clusters.c.id == record.id, clusters.c.version == record.version)
+            .values(**_values(changed))
+        )
+        with self.engine.begin() as connection:
+            if connection.execute(statement).rowcount != 1:
+                raise Conflict(f"cluster {record.id} was changed by somebody else")
+        return changed
+
+    # --- users ---
+
+    def users(self) -> dict[str, UserRecord]:
+        """What is remembered of every user."""
+        with self.engine.connect() as connection:
+            return {row.name: UserRecord(*row) for row in connection.execute(sa.select(users))}
+
+    def remember(self, remembered: Iterable[UserRecord]) -> None:
+        """Write what is known of these users now."""
+        rows = [msgspec.structs.asdict(user) for user in remembered]
+        if not rows:
+            return
+        with self.engine.begin() as connection:
+            connection.execute(users.delete().where(users.c.name.in_([row["name"] for row in rows])))
+            connection.execute(users.insert(), rows)
+
+
+def open_records(url: str) -> Records:
+    """Connect, and bring the tables to this version's form. SQLite files are made private to the present user."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        path = Path(str(parsed.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made before SQLite opens it, so that its journals are born with the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY})
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+    else:
+        engine = sa.create_engine(parsed, pool_pre_ping=True)
+    try:
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Records(engine)
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Run the migrations that this database has not seen."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # With WAL, this loses nothing when the process dies; only a power cut may cost the last writes.
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _values(record: ClusterRecord) -> dict[str, Any]:
+    values = msgspec.structs.asdict(record)
+    values["executor"] = msgspec.to_builtins(record.executor)
+    return values
+
+
+def _record(row: sa.Row[Any]) -> ClusterRecord:
+    # The struct's fields stand in the order of the table's columns.
+    return msgspec.convert(dict(zip(ClusterRecord.__struct_fields__, row, strict=True)), ClusterRecord)
