@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-
 from emberhub.wire.resources import Resources
 
 __all__ = [
