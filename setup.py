@@ -1,4 +1,4 @@
-"""One distribution from three source roots; everything else is in pyproject.toml."""
+"""One distribution from three source roots, and the examples with it; everything else is in pyproject.toml."""
 
 from setuptools import setup
 
@@ -8,5 +8,6 @@ setup(
         "emberhub_spawner": "spawner/emberhub_spawner",
         "emberhub_driver": "spawner/emberhub_driver",
         "emberhub_service": "hub_ext/emberhub_service",
+        "emberhub_examples": "examples",
     },
 )

@@ -1,0 +1,1 @@
+"""Notebooks and scenarios that come with Emberhub, installed so that `emberhub demo` finds them."""
