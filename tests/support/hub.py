@@ -1,0 +1,216 @@
+"""A real hub, started as an operator would, with people who log in over HTTP and use the real client."""
+
+from __future__ import annotations
+
+import functools
+import http.cookiejar
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import emberhub
+import msgspec
+import psutil
+import pytest
+from emberhub.wire import rest
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], what: str, within: float = 60.0) -> T:
+    """Wait until `look` returns something true, and return that."""
+    until = time.monotonic() + within
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < until, f"not within {within:g} s: {what}"
+        time.sleep(0.1)
+
+
+class Person:
+    """Somebody who has logged in, with a token of their own."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self.hub, self.name = hub, name
+        self.token = hub.make_token(name)
+
+    def cluster(self, **options: Any) -> emberhub.Cluster:
+        """What `emberhub.cluster()` gives in this person's notebook."""
+        with self.environment():
+            return emberhub.cluster(**{"quiet": True, **options})
+
+    def see(self, cluster: emberhub.Cluster) -> rest.Cluster:
+        """The cluster as the API shows it."""
+        status, body = self.ask("GET", f"clusters/{cluster.id}")
+        assert status == 200, body
+        return msgspec.convert(body, rest.Cluster)
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and body of one request to the API."""
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.hub.service}/api/{path}",
+            method=method,
+            data=data,
+            headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read() or b"null")
+
+    @contextmanager
+    def environment(self) -> Iterator[None]:
+        """The variables that this person's notebook server has."""
+        mine = {"EMBERHUB_URL": self.hub.service, "JUPYTERHUB_API_TOKEN": self.token}
+        with pytest.MonkeyPatch.context() as patch:
+            for key, value in mine.items():
+                patch.setenv(key, value)
+            yield
+
+
+class Hub:
+    """`emberhub up`, run as a process."""
+
+    def __init__(self, directory: Path, site: str) -> None:
+        self.state = directory / "state"
+        self.site = directory / "emberhub.yaml"
+        self.site.write_text(site)
+        self.output = directory / "up.log"
+        with self.output.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "emberhub", "up", "--port=0", f"--state={self.state}", f"--site={self.site}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            text = eventually(self._welcome, "the hub tells its address", 120)
+        except BaseException:
+            self.end()
+            raise
+        self.url = next(line.split()[1] for line in text.splitlines() if line.split()[:1] == ["Open"])
+        self.service = f"{self.url}/services/emberhub"
+
+    def _welcome(self) -> str:
+        assert self.process.poll() is None, self.output.read_text()
+        text = self.output.read_text()
+        return text if "Log in as" in text else ""
+
+    def make_token(self, user: str) -> str:
+        """Log in with the password over HTTP, and make a token as the hub's token page does."""
+        secret = self.state / ("admin-password" if user == "admin" else "password")
+        jar = http.cookiejar.CookieJar()
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+        with browser.open(f"{self.url}/hub/login", timeout=60):
+            pass
+        form = {"username": user, "password": secret.read_text().strip(), "_xsrf": self._xsrf(jar)}
+        with browser.open(f"{self.url}/hub/login?next=/hub/token", urllib.parse.urlencode(form).encode(), timeout=60):
+            pass
+        request = urllib.request.Request(
+            f"{self.url}/hub/api/users/{user}/tokens",
+            data=json.dumps({"note": "test"}).encode(),
+            headers={"X-XSRFToken": self._xsrf(jar), "Content-Type": "application/json"},
+        )
+        with browser.open(request, timeout=60) as answer:
+            return str(json.load(answer)["token"])
+
+    @staticmethod
+    def _xsrf(jar: http.cookiejar.CookieJar) -> str:
+        return next(str(cookie.value) for cookie in jar if cookie.name == "_xsrf" and cookie.path.startswith("/hub"))
+
+    @functools.cache  # noqa: B019 (a hub lives as long as the tests of its module)
+    def person(self, name: str) -> Person:
+        """Somebody who uses this hub."""
+        return Person(self, name)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that this hub has started, by the mark in its environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("EMBERHUB_STATE") == str(self.state):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return found
+
+    def service_process(self) -> psutil.Process | None:
+        """The service's process, if it runs."""
+        for process in self.processes():
+            try:
+                if process.cmdline()[1:3] == ["-m", "emberhub_service"]:
+                    return process
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+        return None
+
+    def end(self) -> None:
+        """Ctrl-C, and nothing may be left."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(120)
+        finally:
+            left = self.processes()
+            for process in left:
+                process.kill()
+        assert left == [], f"left behind: {left}"
+
+
+class Work:
+    """A query that keeps a cluster busy, in a thread of its own: tasks of a fixed length on every executor."""
+
+    def __init__(self, cluster: emberhub.Cluster, tasks: int, seconds: float) -> None:
+        self.result: int | None = None
+        self.error: BaseException | None = None
+        self.first: float | None = None
+        self._cluster, self._tasks, self._seconds = cluster, tasks, seconds
+        self.started = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.result = busy(self._cluster, self._tasks, self._seconds)
+        except BaseException as error:  # what went wrong is the test's to judge
+            self.error = error
+
+    def running(self) -> bool:
+        """Whether it still runs. A failed query fails the test at once."""
+        if self.error is not None:
+            raise AssertionError(f"the query failed: {self.error}") from self.error
+        return self._thread.is_alive()
+
+    def finish(self, within: float = 180.0) -> None:
+        """Wait for the end, and check that every task ran and counted once."""
+        self._thread.join(within)
+        assert not self.running(), f"the query did not end within {within:g} s"
+        assert self.result == sum(range(self._tasks))
+
+
+def busy(cluster: emberhub.Cluster, tasks: int, seconds: float) -> int:
+    """Run `tasks` tasks of `seconds` each on the cluster, and return the sum of their numbers."""
+
+    def nap(numbers: Iterator[Any]) -> Iterator[Any]:
+        import time
+
+        for each in numbers:
+            time.sleep(seconds)
+            yield each
+
+    rows = cluster.spark.range(0, tasks, 1, tasks).mapInPandas(nap, "id long").collect()
+    return sum(row.id for row in rows)

@@ -1,0 +1,76 @@
+"""More people than executors: everybody gets a turn, and nobody's query fails."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from tests.support.hub import Hub, Work, eventually
+
+pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(900)]
+
+QUANTUM, NOTICE, DEFERRAL = 6, 1, 1
+SITE = f"""
+pools: [{{name: main, cores: 3, memory: 3G}}]
+profiles:
+  - {{name: small, title: Small, executor: {{cores: 1, memory: 1G}}, executors: {{min: 0, max: 3}}}}
+rules:
+  rotation_quantum: {QUANTUM}s
+  min_hold: 2s
+  idle_after: 5s
+  reclaim_notice: {NOTICE}s
+  deferral: {DEFERRAL}s
+"""
+PEOPLE = ("alice", "bob", "carol", "dan", "erin", "frank")
+
+
+def test_six_busy_users_on_three_executors_each_get_a_turn_within_the_bound(hub: Hub, clean: None) -> None:
+    people = [hub.person(name) for name in PEOPLE]
+    for person in people:
+        person.cluster(wait=False)
+    clusters = [person.cluster() for person in people]
+
+    began = time.monotonic()
+    works = [Work(cluster, 60, 0.25) for cluster in clusters]
+    first: dict[str, float] = {}
+    turns: dict[str, int] = dict.fromkeys(PEOPLE, 0)
+    had: dict[str, bool] = dict.fromkeys(PEOPLE, False)
+
+    def all_done() -> bool:
+        held = 0
+        for person, cluster in zip(people, clusters, strict=True):
+            seen = person.see(cluster)
+            held += len(seen.running)
+            if seen.running:
+                first.setdefault(person.name, time.monotonic() - began)
+            turns[person.name] += bool(seen.running) and not had[person.name]
+            had[person.name] = bool(seen.running)
+            if seen.unmet:
+                assert seen.unmet.reason
+                assert seen.unmet.rule
+        assert held <= 3, "more executors run than there are"
+        return not any(work.running() for work in works)
+
+    eventually(all_done, "every query ends", 400)
+    for work in works:
+        work.finish(1)
+    assert set(first) == set(PEOPLE)
+    # Rule D's bound: quantum times waiting users over executors; then the notice, and the executor's start.
+    waiting = len(PEOPLE) - 3
+    bound = QUANTUM * math.ceil(waiting / 3) + NOTICE + DEFERRAL
+    starting = 30
+    assert max(first.values()) <= bound + starting, first
+
+
+def test_a_long_query_lends_its_executors_and_gets_them_back(hub: Hub, clean: None) -> None:
+    alice, bob = hub.person("alice"), hub.person("bob")
+    hers, his = alice.cluster(), bob.cluster()
+    long = Work(hers, 400, 0.25)
+    eventually(lambda: len(alice.see(hers).running) == 3, "alice has all")
+    short = Work(his, 20, 0.25)
+    eventually(lambda: len(bob.see(his).running) >= 1, "bob is given one of hers")
+    short.finish()
+    eventually(lambda: len(alice.see(hers).running) == 3, "alice has all again", 60)
+    long.finish()

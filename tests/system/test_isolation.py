@@ -1,0 +1,92 @@
+"""Nobody reaches another's cluster, and no secret shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import emberhub.session
+import psutil
+import pytest
+from emberhub.wire import rest
+
+from tests.support.hub import Hub, busy
+
+pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
+
+SITE = """
+pools: [{name: main, cores: 2, memory: 2G}]
+profiles:
+  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 2}}
+"""
+
+
+def test_bob_cannot_see_stop_scale_or_connect_to_what_is_alices(hub: Hub, clean: None) -> None:
+    alice, bob = hub.person("alice"), hub.person("bob")
+    hers = alice.cluster()
+    path = f"clusters/{hers.id}"
+    asks: list[tuple[str, str, Any]] = [
+        ("GET", path, None),
+        ("GET", f"{path}?after=0&wait=1", None),
+        ("PATCH", path, {"executors": {"min": 0, "max": 1}}),
+        ("DELETE", path, None),
+        ("GET", f"{path}/connection", None),
+    ]
+    _, document = bob.ask("GET", "openapi.json")
+    routes = {route for route in document["paths"] if "{id}" in route}
+    asked = {re.sub(r"\?.*", "", ask[1]).replace(hers.id, "{id}") for ask in asks}
+    assert {route.rpartition("api/")[2] for route in routes} == asked, "every route with an id is asked"
+    for method, where, body in asks:
+        status, problem = bob.ask(method, where, body)
+        assert status == 404, (method, where, problem)
+    assert bob.ask("GET", "clusters")[1] == {"clusters": []}
+    assert bob.ask("GET", "pool/snapshot")[0] == 403
+    assert alice.see(hers).state == "running"
+
+    # Bob knows the port, and has a valid token for a cluster of his own.
+    his = bob.cluster()
+    mine = rest.Connection(**bob.ask("GET", f"clusters/{his.id}/connection")[1])
+    other = rest.Connection(**alice.ask("GET", f"{path}/connection")[1])
+    for token in (mine.token, "", "guess"):
+        with pytest.raises(Exception, match=r"(?i)unauthenticated|token"):
+            emberhub.session.connect(rest.Connection(other.host, other.port, token), alice.see(hers))
+
+
+def test_no_token_is_on_a_command_line_in_a_log_or_in_a_url(hub: Hub, clean: None) -> None:
+    alice, bob = hub.person("alice"), hub.person("bob")
+    hers, his = alice.cluster(), bob.cluster()
+    assert busy(hers, 4, 0.1) == 6
+    assert busy(his, 4, 0.1) == 6
+
+    secrets = {alice.token, bob.token}
+    for person, cluster in ((alice, hers), (bob, his)):
+        secrets.add(person.ask("GET", f"clusters/{cluster.id}/connection")[1]["token"])
+    names = re.compile(r"TOKEN|SECRET|PASSWORD")
+    for process in hub.processes():
+        secrets.update(value for key, value in process.environ().items() if names.search(key) and len(value) > 12)
+    assert len(secrets) >= 8, "agents' and Spark's own secrets are among them"
+
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        assert not [secret for secret in secrets if secret in line], process
+    for log in logs(hub):
+        text = log.read_text(errors="replace")
+        assert not [secret for secret in secrets if secret in text], log
+
+
+def logs(hub: Hub) -> list[Path]:
+    found = [path for path in hub.state.rglob("*") if path.is_file() and path.suffix in {".log", ".out", ".err"}]
+    found += [path for path in hub.state.rglob("std*") if path.is_file()]
+    assert hub.state / "hub.log" in found
+    return [*found, hub.output]
+
+
+def test_one_who_is_not_logged_in_gets_nothing(hub: Hub) -> None:
+    alice = hub.person("alice")
+    token, alice.token = alice.token, "not-a-token"
+    try:
+        for path in ("clusters", "profiles", "pool", "pool/snapshot"):
+            assert alice.ask("GET", path)[0] in {401, 403}, path
+    finally:
+        alice.token = token

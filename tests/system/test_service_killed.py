@@ -1,0 +1,42 @@
+"""The service dies in the middle of a query."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.hub import Hub, Work, eventually
+
+pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
+
+SITE = """
+pools: [{name: main, cores: 3, memory: 3G}]
+profiles:
+  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 3}}
+rules: {min_hold: 1s, idle_after: 20s, reclaim_notice: 1s}
+lease: 60s
+heartbeat: 2s
+"""
+
+
+def test_the_query_goes_on_and_the_next_service_finds_the_cluster_with_its_executors(hub: Hub, clean: None) -> None:
+    alice = hub.person("alice")
+    hers = alice.cluster()
+    work = Work(hers, 150, 0.3)
+    eventually(lambda: len(alice.see(hers).running) == 3, "three executors run")
+    before = {each.id for each in alice.see(hers).running}
+
+    service = hub.service_process()
+    assert service is not None
+    service.kill()
+    eventually(
+        lambda: (new := hub.service_process()) is not None and new.pid != service.pid,
+        "the hub starts the service again",
+    )
+    seen = eventually(
+        lambda: (now := alice.see(hers)).state == "running" and now.running and now, "the cluster is found again", 60
+    )
+    assert seen.generation == 1
+    assert work.running(), "the query should still run, or nothing was tested"
+    assert {each.id for each in seen.running} == before
+    work.finish()
+    assert {each.id for each in alice.see(hers).running} <= before, "an executor was lost and replaced"

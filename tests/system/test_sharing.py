@@ -1,0 +1,93 @@
+"""Two people on four executors: each has half while both work, and all while the other does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import emberhub
+import pytest
+from emberhub.wire import rest
+
+from tests.support.hub import Hub, Person, Work, busy, eventually
+
+pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
+
+SITE = """
+pools: [{name: main, cores: 4, memory: 4G}]
+profiles:
+  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 4}}
+rules: {rotation_quantum: 10s, min_hold: 1s, idle_after: 5s, reclaim_notice: 2s, deferral: 1s, stop_after: 10m}
+"""
+
+
+def running(person: Person, cluster: emberhub.Cluster) -> int:
+    """Executors that run and stay."""
+    return sum(not each.decommissioning for each in person.see(cluster).running)
+
+
+def remember(cluster: emberhub.Cluster, marks: Path, partitions: int) -> Any:
+    """A cached table, each of whose partitions leaves a mark in a directory whenever it is computed."""
+    directory = str(marks)
+
+    def compute(rows: Iterator[Any]) -> Iterator[Any]:
+        from pathlib import Path
+        from uuid import uuid4
+
+        for each in rows:
+            for number in each.id:
+                Path(directory, f"{number}-{uuid4().hex}").touch()
+            yield each
+
+    table = cluster.spark.range(0, partitions, 1, partitions).mapInPandas(compute, "id long").cache()
+    assert table.count() == partitions
+    return table
+
+
+def test_two_busy_users_share_equally_lend_and_get_back_without_losing_anything(
+    hub: Hub, tmp_path: Path, clean: None
+) -> None:
+    alice, bob = hub.person("alice"), hub.person("bob")
+    hers, his = alice.cluster(), bob.cluster()
+
+    marks = tmp_path / "computed"
+    marks.mkdir()
+    one, two = Work(hers, 400, 0.3), Work(his, 60, 0.3)
+    eventually(lambda: running(alice, hers) == 2 and running(bob, his) == 2, "each has two of the four")
+
+    # Bob's query ends: within a few seconds alice has everything.
+    two.finish()
+    eventually(lambda: running(alice, hers) == 4, "alice has what bob left", 30)
+    assert one.running()
+    # What she caches now lies on executors that bob will ask for.
+    table = remember(hers, marks, 16)
+    assert len(list(marks.iterdir())) == 16
+    before = {each.id for each in alice.see(hers).running}
+    assert len(before) == 4
+
+    three = Work(his, 120, 0.3)
+    seen: list[rest.ReclaimNotice] = []
+
+    def shared() -> bool:
+        seen.extend(alice.see(hers).reclaims)
+        return running(alice, hers) == 2 and running(bob, his) == 2
+
+    eventually(shared, "each has two again", 60)
+    assert seen, "alice was told before executors were taken"
+    assert {notice.executor for notice in seen} <= before
+
+    assert table.count() == 16
+    assert len(list(marks.iterdir())) == 16, "a cached block was computed again"
+    one.finish()
+    three.finish()
+
+
+def test_a_cluster_without_work_gives_its_executors_back(hub: Hub, clean: None) -> None:
+    alice = hub.person("alice")
+    hers = alice.cluster()
+    assert busy(hers, 8, 0.1) == sum(range(8))
+    eventually(lambda: alice.see(hers).running == () and alice.see(hers).granted == 0, "no executor is held", 60)
+    assert alice.see(hers).state == "running"
+    # And it works again when there is work again.
+    assert busy(hers, 8, 0.1) == sum(range(8))
