@@ -3,7 +3,17 @@
 Executor-level state is never stored: it is rebuilt from what the drivers report.
 """
 
-from .model import TRANSITIONS, ClusterRecord, Status, UserRecord, metadata
+from .model import ENDED, TRANSITIONS, ClusterRecord, Status, UserRecord, metadata
 from .store import Conflict, Records, open_records
 
-__all__ = ["TRANSITIONS", "ClusterRecord", "Conflict", "Records", "Status", "UserRecord", "metadata", "open_records"]
+__all__ = [
+    "ENDED",
+    "TRANSITIONS",
+    "ClusterRecord",
+    "Conflict",
+    "Records",
+    "Status",
+    "UserRecord",
+    "metadata",
+    "open_records",
+]

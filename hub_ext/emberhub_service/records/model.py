@@ -24,7 +24,7 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
     # No driver; its user starts it again by asking for it.
     "stopped": ("pending",),
     # As stopped, against its user's will: the message says why.
-    "failed": ("pending", "stopped"),
+    "failed": ("pending",),
 }
 """From each status, those that may follow. `disconnected` is no status: it is a running cluster that is not heard."""
 

@@ -19,7 +19,7 @@ _BUSY = 10.0
 """Seconds to wait for another process's lock on a SQLite file."""
 
 
-class Conflict(Exception):  # noqa: N818 (it is an answer, not a fault)
+class Conflict(Exception):
     """Somebody else wrote this record first, or it may not change in this way: read it again and decide anew."""
 
 

@@ -1,0 +1,126 @@
+"""What drivers say, and what is made of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from hmac import compare_digest
+
+import msgspec
+from emberhub.wire import agent
+
+from .controller import Controller
+from .live import Link, Live
+from .metrics import Metrics
+from .reconciler import hash_token
+from .state import State
+
+log = logging.getLogger(__name__)
+
+
+class Superseded(Exception):
+    """The driver is refused for good: its cluster is gone, or a later start took over."""
+
+
+class WrongToken(Exception):
+    """The agent's token is not this cluster's."""
+
+
+class Agents:
+    """The drivers' side of the controller. `reconcile` asks for a look at one cluster."""
+
+    def __init__(
+        self, state: State, metrics: Metrics, controller: Controller, reconcile: Callable[[str], None]
+    ) -> None:
+        self.state = state
+        self.metrics = metrics
+        self.controller = controller
+        self.reconcile = reconcile
+
+    def check(self, cluster: str, generation: int, token: str) -> None:
+        """Whether this driver may speak for this cluster. Raises Superseded or WrongToken."""
+        live = self.state.lives.get(cluster)
+        if live is None or live.record.generation != generation or live.record.status == "stopping":
+            raise Superseded
+        if not compare_digest(live.record.agent_token_hash, hash_token(token)):
+            raise WrongToken
+
+    def connect(self, cluster: str, generation: int, link: Link) -> None:
+        """A driver that passed `check` is connected. Raises Superseded if it no longer would."""
+        live = self.state.lives.get(cluster)
+        if live is None or live.record.generation != generation or live.record.status == "stopping":
+            raise Superseded
+        if live.link is not None:
+            # The same driver came back before the loss of its old connection was noticed.
+            live.link.close(1000, "Another connection took over.")
+        live.connect(link)
+        live.heard = self.state.clock()
+        self.controller.agree(cluster)
+
+    def disconnect(self, cluster: str, link: Link) -> None:
+        """A connection has ended. Its cluster keeps what it has."""
+        live = self.state.lives.get(cluster)
+        if live is not None and live.link is link:
+            live.link = None
+            self.state.touch(cluster)
+            self.controller.changed()
+
+    def receive(self, cluster: str, link: Link, message: agent.FromDriver) -> None:
+        """Take in one message."""
+        live = self.state.lives.get(cluster)
+        if live is None or live.link is not link:
+            return
+        now = self.state.clock()
+        live.heard = now
+        match message:
+            case agent.Report():
+                self._report(live, message, now)
+            case agent.Alternative(executor=executor, instead=instead):
+                self._swap(live, executor, instead, now)
+            case agent.Deferral(executor=executor, reason=reason):
+                self._defer(live, executor, reason, now)
+            case agent.Farewell(reason=reason):
+                live.farewell = reason
+                log.info("cluster %s: its driver stops: %s", cluster, reason)
+        self.state.touch(cluster)
+        self.controller.changed()
+
+    def _report(self, live: Live, report: agent.Report, now: float) -> None:
+        more = len(report.executors) > len(live.held) and live.report is not None
+        ready = live.report is not None and live.report.endpoint is not None
+        live.hear(report, now)
+        if more and live.waiting_since is not None:
+            self.metrics.wait_seconds.observe(now - live.waiting_since)
+        if more and live.estimate is not None:
+            made, seconds = live.estimate
+            self.metrics.estimate_error.observe(now - made - seconds)
+            live.estimate = None
+        if report.endpoint is not None and (not ready or live.record.status == "starting"):
+            self.reconcile(live.record.id)
+        late = live.late()
+        if late and live.link is not None:
+            live.revoked.update(late)
+            reason = "These executors came after their promise had been withdrawn."
+            live.link.send(agent.Revoke(executors=late, target=live.target, reason=reason))
+
+    def _swap(self, live: Live, executor: str, instead: str, now: float) -> None:
+        """The driver offers another executor than the one that was named; one is as good as the other."""
+        known = {e.id for e in live.kept()}
+        if executor not in live.reclaiming or instead not in known or instead in live.reclaiming or live.link is None:
+            return
+        reclaiming = live.reclaiming[instead] = live.reclaiming.pop(executor)
+        live.link.send(agent.CallOff(executors=(executor,), reason="Another executor is taken instead."))
+        deadline = max(0.0, reclaiming.deadline - now)
+        live.link.send(agent.Reclaim(executors=(instead,), deadline=deadline, reason=reclaiming.reason))
+
+    def _defer(self, live: Live, executor: str, reason: str, now: float) -> None:
+        """A little longer, once for each executor."""
+        reclaiming = live.reclaiming.get(executor)
+        if reclaiming is None or reclaiming.deferred or live.link is None:
+            return
+        deadline = reclaiming.deadline + self.state.site.rules.deferral
+        live.reclaiming[executor] = msgspec.structs.replace(reclaiming, deadline=deadline, deferred=True)
+        log.info("cluster %s keeps executor %s a little longer: %s", live.record.id, executor, reason)
+        live.link.send(
+            agent.Reclaim(executors=(executor,), deadline=max(0.0, deadline - now), reason=reclaiming.reason)
+        )

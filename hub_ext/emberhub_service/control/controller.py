@@ -1,0 +1,266 @@
+"""The cycle around `plan()`: who holds how many executors, decided and told.
+
+It runs shortly after anything has happened, and at the next moment at which the rules may have something to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from emberhub.wire import agent
+
+from ..alloc import plan
+from ..alloc.model import CallOff, Grant, Plan, Reclaim, Reclaiming, Refuse, Revoke, Snapshot
+from .history import advance
+from .live import LAUNCH_GRACE, Live
+from .metrics import Metrics
+from .snapshot import build_snapshot, uses
+from .state import State
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE = 0.05
+"""Seconds between a change and the cycle that looks at it: reports come in bursts."""
+_WAITING_TICK = 1.0
+_QUIET_TICK = 5.0
+_LEASE_MARGIN = 5.0
+_REMEMBER_EVERY = 30.0
+
+
+class Controller:
+    """See the module. `reconcile` asks for a look at one cluster's driver."""
+
+    def __init__(self, state: State, metrics: Metrics, reconcile: Callable[[str], None]) -> None:
+        self.state = state
+        self.metrics = metrics
+        self.reconcile = reconcile
+        self._unheard: set[str] = set()
+        self._settled_at = 0.0
+        self._seen = state.clock()
+        self._remembered = self._seen
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # --- when ---
+
+    def start(self) -> None:
+        """Begin. Drivers that an earlier service left have a lease's time to be heard before anything is granted."""
+        self._unheard = {live.record.id for live in self.state.lives.values() if live.adopted}
+        self._settled_at = self.state.clock() + self.state.site.lease + _LEASE_MARGIN
+        self.changed()
+        asyncio.get_running_loop().call_later(self.state.site.heartbeat, self._beat)
+
+    def close(self) -> None:
+        """No cycle after this; what is known of users is stored."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.state.remember_users()
+
+    def changed(self) -> None:
+        """Something happened: run a cycle soon."""
+        self._run_in(DEBOUNCE)
+
+    def _run_in(self, seconds: float) -> None:
+        if self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
+        if self._timer is not None and not self._timer.cancelled() and self._timer.when() <= when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        try:
+            self.cycle()
+        except Exception:
+            # Nobody loses an executor because of a fault here; the next cycle may do better.
+            self.metrics.plan_failures.inc()
+            log.exception("this cycle failed; everything stays as it is")
+        now = self.state.clock()
+        self._run_in(min([_QUIET_TICK, *(max(DEBOUNCE, date - now) for date in self._dates(now) if date > now)]))
+
+    def _dates(self, now: float) -> Iterator[float]:
+        """When the rules may next have something to say."""
+        site = self.state.site
+        for live in self.state.lives.values():
+            if live.waiting_since is not None:
+                yield now + _WAITING_TICK
+            yield live.paused_until
+            yield from (at + LAUNCH_GRACE for _, at in live.lowered if at is not None)
+            yield from (reclaiming.deadline for reclaiming in live.reclaiming.values())
+            yield from (live.heard - e.idle + site.rules.idle_after for e in live.held if not e.active_tasks)
+            if live.granted() > len(live.kept()):
+                yield live.promised_since + site.service.executor_start_timeout
+            if live.idle_since is not None:
+                yield max(live.idle_since, live.record.last_active) + site.service.stop_after
+
+    def settling(self) -> bool:
+        """Whether this service still waits to hear the drivers that an earlier one left."""
+        now, lives = self.state.clock(), self.state.lives
+        self._unheard = {
+            name for name in self._unheard if name in lives and not lives[name].exited and lives[name].report is None
+        }
+        if self._unheard and now >= self._settled_at:
+            log.warning("clusters that were not heard within their lease: %s", ", ".join(sorted(self._unheard)))
+            self._unheard = set()
+        return bool(self._unheard)
+
+    # --- the cycle ---
+
+    def cycle(self) -> None:
+        """1 look back, 2 deal with what is overdue, 3 tell the allocator, 4 decide, 5 obey."""
+        now = self.state.clock()
+        self._look_back(now)
+        for live in list(self.state.lives.values()):
+            self._tend(live, now)
+        if self.settling():
+            self._explain_settling(now)
+        else:
+            self._obey(self._decide(self.snapshot()), now)
+        for cluster in self.state.lives:
+            self.state.touch(cluster)
+
+    def snapshot(self) -> Snapshot:
+        """What the allocator would be told now."""
+        return build_snapshot(self.state.site, self.state.lives.values(), self.state.users, self.state.clock())
+
+    def _look_back(self, now: float) -> None:
+        state = self.state
+        use = uses(state.site, state.lives.values(), now)
+        half_life = state.site.rules.credit_half_life
+        state.users = advance(state.users, use, now, now - self._seen, half_life)
+        self._seen = now
+        if now >= self._remembered + _REMEMBER_EVERY:
+            self._remembered = now
+            state.remember_users()
+
+    def _tend(self, live: Live, now: float) -> None:
+        """What is overdue about one cluster."""
+        site, record = self.state.site, live.record
+        live.settle(now)
+        if live.link is not None and not live.fresh:
+            missing = live.expire(now, site.service.executor_start_timeout)
+            if missing:
+                self.metrics.expired.inc(missing)
+                log.warning("cluster %s: %d granted executors did not start; withdrawn", record.id, missing)
+                live.link.send(agent.Target(executors=live.target))
+        live.wait(now)
+        if live.exited or record.goal == "stopped":
+            return
+        quiet = now - live.heard
+        if record.status == "starting" and now > live.born + site.service.driver_start_timeout:
+            self._lose(live, f"Its driver was not ready after {site.service.driver_start_timeout:g} seconds.")
+        elif live.link is None and record.status == "running" and quiet > 2 * site.lease + _LEASE_MARGIN:
+            self._lose(live, f"Its driver was not heard from for {quiet:.0f} seconds.")
+        elif record.status == "running" and live.link is not None and live.idle_since is not None:
+            idle = now - max(live.idle_since, record.last_active, record.started)
+            if idle >= site.service.stop_after:
+                self._stop_idle(record.id, site.service.stop_after)
+
+    def _lose(self, live: Live, reason: str) -> None:
+        live.exited, live.farewell = True, reason
+        self.reconcile(live.record.id)
+
+    def _stop_idle(self, cluster: str, after: float) -> None:
+        span = f"{after / 60:g} minutes" if after >= 60 else f"{after:g} seconds"
+        message = f"It was stopped after {span} without work."
+        self.state.amend(cluster, lambda r: {"goal": "stopped", "message": message} if r.goal == "running" else None)
+        self.reconcile(cluster)
+
+    def _explain_settling(self, now: float) -> None:
+        for live in self.state.lives.values():
+            if live.waiting_since is not None:
+                live.unmet = Refuse(
+                    cluster=live.record.id,
+                    executors=live.demand(now) - live.granted(),
+                    rule="A",
+                    resource="",
+                    place=0,
+                    estimate=max(0.0, self._settled_at - now),
+                    cheapest="",
+                    reason="The hub has just restarted, and hears every cluster before it grants more executors.",
+                )
+
+    def _decide(self, snapshot: Snapshot) -> Plan:
+        started = time.perf_counter()
+        decided = plan(snapshot)
+        self.metrics.plan_seconds.observe(time.perf_counter() - started)
+        return decided
+
+    def _obey(self, decided: Plan, now: float) -> None:
+        refused = {d.cluster: d for d in decided.decisions if isinstance(d, Refuse)}
+        for decision in decided.decisions:
+            live = self.state.lives[decision.cluster]
+            if not isinstance(decision, Refuse):
+                rule = "" if isinstance(decision, CallOff) else decision.rule
+                self.metrics.decisions.labels(type(decision).__name__, rule).inc()
+                log.info("%s", decision)
+            if live.link is None:
+                continue
+            match decision:
+                case Grant(executors=count):
+                    live.grant(count, now)
+                    live.link.send(agent.Target(executors=live.target))
+                case Reclaim(executors=names, deadline=deadline, reason=reason):
+                    for name in names:
+                        live.reclaiming[name] = Reclaiming(since=now, deadline=deadline, reason=reason)
+                    live.link.send(agent.Reclaim(executors=names, deadline=max(0.0, deadline - now), reason=reason))
+                case CallOff(executors=names, reason=reason):
+                    for name in names:
+                        live.reclaiming.pop(name, None)
+                    live.link.send(agent.CallOff(executors=names, reason=reason))
+                case Revoke(executors=names, reason=reason):
+                    live.revoke(names)
+                    live.link.send(agent.Revoke(executors=names, target=live.target, reason=reason))
+        for live in self.state.lives.values():
+            live.wait(now)
+            live.unmet = self._paused(live, now) or refused.get(live.record.id)
+            if live.unmet is not None and live.unmet.estimate is not None and live.estimate is None:
+                live.estimate = (now, live.unmet.estimate)
+
+    def _paused(self, live: Live, now: float) -> Refuse | None:
+        """Why a cluster that got executors, and could not start them, is asked for no more just now."""
+        if now >= live.paused_until or live.report is None or live.report.wanted <= live.granted():
+            return None
+        patience, left = self.state.site.service.executor_start_timeout, live.paused_until - now
+        return Refuse(
+            cluster=live.record.id,
+            executors=live.report.wanted - live.granted(),
+            rule="A",
+            resource="",
+            place=0,
+            estimate=left,
+            cheapest="",
+            reason=f"Executors that were granted did not start within {patience:g} seconds; they are tried again soon.",
+        )
+
+    # --- signs of life ---
+
+    def agree(self, cluster: str) -> None:
+        """Tell the driver the agreement again, since its floor or the configuration has changed."""
+        live, site = self.state.lives.get(cluster), self.state.site
+        if live is not None and live.link is not None:
+            live.link.send(agent.Welcome(lease=site.lease, heartbeat=site.heartbeat, floor=live.record.floor))
+
+    def _beat(self) -> None:
+        if self._closed:
+            return
+        now, site = self.state.clock(), self.state.site
+        for live in self.state.lives.values():
+            if live.link is None:
+                continue
+            if now > live.heard + 3 * site.heartbeat + 1:
+                link, live.link = live.link, None
+                link.close(1001, "Nothing was heard for too long.")
+                self.state.touch(live.record.id)
+                self.changed()
+            else:
+                live.link.send(agent.Ping())
+        asyncio.get_running_loop().call_later(site.heartbeat, self._beat)

@@ -1,0 +1,228 @@
+"""What is known of one cluster whose driver exists: built from its reports, never stored.
+
+Pure bookkeeping: the caller hands in the time, and sends what is to be sent. The invariant is rule A: an executor
+counts from the moment it is promised until it is seen gone, and a promise that was withdrawn counts until the driver
+has acknowledged the lower target and had time to lose what it was just starting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from emberhub.wire.agent import ExecutorReport, FromService, Report
+
+from ..alloc.model import Executor, Promise, Reclaiming, Refuse
+from ..records import ClusterRecord
+
+LAUNCH_GRACE = 3.0
+"""Seconds for which an executor may still register after its driver has acknowledged a lower target."""
+
+_FIRST_PAUSE = 15.0
+_LONGEST_PAUSE = 300.0
+
+
+class Link(Protocol):
+    """A connection to a driver's agent."""
+
+    def send(self, message: FromService) -> None:
+        """Send soon; a connection that is gone takes it silently."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+        ...
+
+
+@dataclass
+class Live:
+    """One cluster, as the controller sees it. Times are on the controller's clock."""
+
+    record: ClusterRecord
+    born: float
+    """When the service took up this driver."""
+    adopted: bool = False
+    """It was started by an earlier service."""
+    link: Link | None = None
+    fresh: bool = False
+    """No report has come yet on the present connection."""
+    report: Report | None = None
+    """The last report; None until this service has heard the driver."""
+    heard: float = 0.0
+    """When anything last came from the driver; `born` before that."""
+    target: int = 0
+    """Executors that the driver is to hold: those that run and are not being revoked, and those promised."""
+    lowered: list[tuple[int, float | None]] = field(default_factory=list)
+    """Targets that were higher before, and since when the driver has acknowledged a lower one."""
+    since: dict[str, float] = field(default_factory=dict)
+    """When each executor was first seen."""
+    reclaiming: dict[str, Reclaiming] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
+    promised_since: float = 0.0
+    failures: int = 0
+    """How often in a row promised executors did not come."""
+    paused_until: float = 0.0
+    """No more is asked for before, since executors that were promised did not come."""
+    waiting_since: float | None = None
+    starved_since: float | None = None
+    idle_since: float | None = None
+    """Since when the cluster has had no work; None while it has some or is not known."""
+    unmet: Refuse | None = None
+    estimate: tuple[float, float] | None = None
+    """When the first estimate of this wait was made, and what it said in seconds (N)."""
+    farewell: str = ""
+    """Why the driver said that it stops."""
+    exited: bool = False
+    """The backend has seen its driver end."""
+
+    # --- counting (A) ---
+
+    @property
+    def held(self) -> tuple[ExecutorReport, ...]:
+        """Executors in the last report."""
+        return self.report.executors if self.report is not None else ()
+
+    def kept(self) -> tuple[ExecutorReport, ...]:
+        """Those held that are not on their way out."""
+        return tuple(e for e in self.held if e.id not in self.revoked and not e.decommissioning)
+
+    def promised(self) -> int:
+        """Executors that may appear still."""
+        if self.report is None:
+            # A driver of an earlier service that is not heard keeps its floor past its lease, and no more.
+            return self.record.floor if self.adopted else 0
+        leaving = len(self.held) - len(self.kept())
+        expected = max(self.target, len(self.kept())) + leaving
+        return max(expected, *(most for most, _ in self.lowered), 0) - len(self.held)
+
+    def granted(self) -> int:
+        """Executors that it is to have: its target."""
+        return max(self.target, len(self.kept()))
+
+    # --- the target ---
+
+    def grant(self, executors: int, now: float) -> None:
+        """Promise more."""
+        if self.target <= len(self.kept()):
+            self.promised_since = now
+        self.target = max(self.target, len(self.kept())) + executors
+
+    def lower(self, target: int) -> None:
+        """Promise less. What was promised before counts until the driver cannot act on it any more."""
+        self.lowered.append((self.target, None))
+        self.target = target
+
+    def revoke(self, executors: tuple[str, ...]) -> None:
+        """Phase two for these."""
+        self.revoked.update(executors)
+        for executor in executors:
+            self.reclaiming.pop(executor, None)
+        self.lower(max(0, self.target - len(executors)))
+
+    def settle(self, now: float) -> None:
+        """Forget higher targets that the driver has put behind it for long enough."""
+        self.lowered = [(most, at) for most, at in self.lowered if at is None or now < at + LAUNCH_GRACE]
+
+    def expire(self, now: float, patience: float) -> int:
+        """Withdraw promises that were not kept in `patience` seconds; returns how many."""
+        missing = self.target - len(self.kept())
+        if missing <= 0 or now < self.promised_since + patience:
+            return 0
+        self.lower(len(self.kept()))
+        self.paused_until = now + min(_FIRST_PAUSE * 2**self.failures, _LONGEST_PAUSE)
+        self.failures += 1
+        return missing
+
+    def late(self) -> tuple[str, ...]:
+        """Executors that came after their promise was withdrawn, the youngest first: they are to be sent back."""
+        surplus = len(self.kept()) - max([self.target, *(most for most, _ in self.lowered)])
+        youngest = sorted(self.kept(), key=lambda e: (-self.since[e.id], e.id))
+        return tuple(e.id for e in youngest[: max(0, surplus)])
+
+    # --- reports ---
+
+    def connect(self, link: Link) -> None:
+        """A new connection: what was said on the one before may never have arrived."""
+        self.link = link
+        self.fresh = True
+
+    def hear(self, report: Report, now: float) -> None:
+        """Take over a report, which is the driver's whole state."""
+        self.heard = now
+        came = {e.id for e in report.executors} - self.since.keys()
+        missing = self.target > len(self.kept())
+        self.report = report
+        self.since = {e.id: self.since.get(e.id, now - e.age) for e in report.executors}
+        present = self.since.keys()
+        self.revoked &= present
+        self.revoked |= {e.id for e in report.executors if e.decommissioning}
+        self.reclaiming = {id_: r for id_, r in self.reclaiming.items() if id_ in present and id_ not in self.revoked}
+        if self.fresh:
+            # What the driver applies is what holds; messages of an earlier connection may have been lost.
+            self.fresh = False
+            self.lowered.append((max(self.target, report.target), now))
+            self.target = report.target
+        self.lowered = [
+            (most, at if at is not None or report.target > self.target else now) for most, at in self.lowered
+        ]
+        kept = len(self.kept())
+        if kept > self.target and any(most >= kept for most, _ in self.lowered):
+            # It came while the promise was being withdrawn, and is counted: it may stay.
+            self.target = kept
+        if came:
+            self.failures, self.paused_until = 0, 0.0
+        if came or not missing:
+            self.promised_since = now
+        self.idle_since = (
+            now - report.idle if not report.wanted and not any(e.active_tasks for e in self.held) else None
+        )
+
+    # --- demand ---
+
+    def wanted(self, now: float) -> int:
+        """Executors that its work could use, before floor and ceiling."""
+        if self.report is None:
+            return 0
+        if now < self.paused_until:
+            return min(self.report.wanted, len(self.kept()))
+        return self.report.wanted
+
+    def demand(self, now: float) -> int:
+        """What it may ask for: its wanted executors within its floor and ceiling."""
+        if now < self.paused_until:
+            return self.wanted(now)
+        return min(max(self.wanted(now), self.record.floor), self.record.ceiling)
+
+    def wait(self, now: float) -> None:
+        """Keep track of since when it has lacked executors."""
+        lacks = self.link is not None and self.demand(now) > self.granted()
+        self.waiting_since = (self.waiting_since or now) if lacks else None
+        if not lacks:
+            self.unmet = None
+            self.starved_since = None
+            self.estimate = None
+
+    # --- for the snapshot ---
+
+    def executors(self, pool: str) -> tuple[Executor, ...]:
+        """The executors held, in the allocator's form."""
+        return tuple(
+            Executor(
+                id=e.id,
+                pool=pool,
+                since=self.since[e.id],
+                active_tasks=e.active_tasks,
+                oldest_task=e.oldest_task,
+                idle_since=None if e.active_tasks else self.heard - e.idle,
+                cached_bytes=e.cached_bytes,
+                shuffle_bytes=e.shuffle_bytes,
+                reclaiming=self.reclaiming.get(e.id),
+                revoked=e.id in self.revoked,
+            )
+            for e in self.held
+        )
+
+    def promises(self, pool: str) -> tuple[Promise, ...]:
+        """The promises outstanding, in the allocator's form."""
+        count = self.promised()
+        return (Promise(pool=pool, executors=count, since=self.promised_since or self.born),) if count else ()

@@ -1,0 +1,292 @@
+"""What people ask for: checked, and written as goals. The reconciler and the controller do the rest."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from emberhub.errors import RequestRefused
+from emberhub.wire import rest
+from emberhub_spawner.profiles import Profile, default_of, visible
+from emberhub_spawner.sparkconf import check
+
+from ..alloc.model import Snapshot
+from ..config import Site, leaves
+from ..records import ENDED, ClusterRecord, Conflict
+from .controller import Controller
+from .metrics import Metrics
+from .state import State
+from .views import pools_view
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks, as the hub says."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    admin: bool = False
+    metrics: bool = False
+    """May read the metrics."""
+
+
+class Requests:
+    """Everything that the API can do. Each method raises RequestRefused with the status and the sentence to answer."""
+
+    def __init__(
+        self, state: State, controller: Controller, metrics: Metrics, reconcile: Callable[[str], None]
+    ) -> None:
+        self._state = state
+        self._controller = controller
+        self._metrics = metrics
+        self._reconcile = reconcile
+
+    # --- reading ---
+
+    def profiles(self, person: Person) -> rest.Profiles:
+        """The profiles that this person may use."""
+        mine = visible(self._state.site.profiles, person.groups)
+        default = default_of(mine)
+        return rest.Profiles(
+            profiles=tuple(
+                rest.Profile(
+                    name=profile.name,
+                    title=profile.title,
+                    description=profile.description,
+                    executor=profile.executor,
+                    executors=rest.ExecutorRange(profile.min, profile.max),
+                    default=profile is default,
+                )
+                for profile in mine
+            )
+        )
+
+    def clusters(self, person: Person, everybody: bool) -> rest.Clusters:
+        """The person's own clusters, or everybody's for an admin."""
+        if everybody and not person.admin:
+            raise RequestRefused("Only admins may list everybody's clusters; leave out 'all'.", 403)
+        records = self._state.records() if everybody else self._state.records_of(person.name)
+        return rest.Clusters(clusters=tuple(self._state.view(record) for record in records))
+
+    def find(self, person: Person, cluster: str, *, admins: bool = True) -> ClusterRecord:
+        """The cluster, if this person may know of it."""
+        record = self._state.record(cluster)
+        if record is None or not (record.user == person.name or (admins and person.admin)):
+            raise RequestRefused("You have no such cluster; list yours with GET clusters.", 404)
+        return record
+
+    async def cluster(self, person: Person, cluster: str, after: int, wait: float) -> rest.Cluster:
+        """One cluster; with `wait`, once its version is above `after` or so many seconds have passed."""
+        self.find(person, cluster)
+        if wait:
+            await self._state.wait(cluster, after, wait)
+        return self._state.view(self.find(person, cluster))
+
+    def connection(self, person: Person, cluster: str) -> rest.Connection:
+        """How to reach Spark Connect; for the owner alone."""
+        record = self.find(person, cluster, admins=False)
+        live = self._state.lives.get(cluster)
+        if record.goal != "running" or live is None or live.report is None or live.report.endpoint is None:
+            raise RequestRefused("The cluster cannot take work yet; wait until it is ready.", 409)
+        endpoint = live.report.endpoint
+        return rest.Connection(host=endpoint.host, port=endpoint.port, token=record.connect_token)
+
+    def pool(self, person: Person) -> rest.Pools:
+        """The pools."""
+        error = self._state.config_error if person.admin else ""
+        return pools_view(self._state.site, list(self._state.lives.values()), error)
+
+    def snapshot(self, person: Person) -> Snapshot:
+        """What the allocator is told at this moment; for admins."""
+        if not person.admin:
+            raise RequestRefused("Only admins may read the allocator's snapshot; ask one of them for it.", 403)
+        return self._controller.snapshot()
+
+    def metrics(self, person: Person) -> bytes:
+        """Prometheus' text."""
+        if not (person.admin or person.metrics):
+            raise RequestRefused(
+                "Reading the metrics needs the hub's scope read:metrics; use a token that has it.", 403
+            )
+        return self._metrics.text(self._state)
+
+    # --- changing ---
+
+    def create(self, person: Person, body: rest.CreateCluster) -> tuple[rest.Cluster, bool]:
+        """Start my cluster of this name, or find it again; returns also whether it is a new record."""
+        site = self._state.site
+        self._check_conf(body.conf)
+        mine = self._state.records_of(person.name)
+        record = next((r for r in mine if r.name == body.name), None)
+        if record is None or record.status in ENDED:
+            active = [r.name for r in mine if r.goal == "running" or r.status not in ENDED]
+            if len(active) >= site.clusters_per_user:
+                raise RequestRefused(
+                    f"You have {len(active)} clusters ({', '.join(active)}), and this site allows"
+                    f" {site.clusters_per_user}; stop one first.",
+                    409,
+                )
+        profile = self._profile(person, body.profile or (record.profile if record is not None else None))
+        if record is None:
+            return self._insert(person, body, profile), True
+        if record.status in ENDED and record.goal == "stopped":
+            return self._revive(person, record, body, profile), False
+        return self._meet(record, body), False
+
+    def _insert(self, person: Person, body: rest.CreateCluster, profile: Profile) -> rest.Cluster:
+        now = self._state.clock()
+        wanted = body.executors or rest.ExecutorRange(profile.min, profile.max)
+        record = ClusterRecord(
+            id=f"c-{secrets.token_hex(8)}",
+            user=person.name,
+            name=body.name,
+            profile=profile.name,
+            queue=self._queue(person),
+            pool="",
+            executor=profile.executor,
+            floor=wanted.min,
+            ceiling=wanted.max,
+            conf=body.conf,
+            status="pending",
+            goal="running",
+            generation=0,
+            agent_token_hash="",
+            connect_token="",
+            created=now,
+            started=0.0,
+            last_active=now,
+            message="",
+            restarted="",
+            version=1,
+        )
+        self._check_range(wanted, profile)
+        try:
+            self._state.insert(record)
+        except Conflict:
+            raise RequestRefused("This cluster was made at the same time by another request; ask again.", 409) from None
+        self._reconcile(record.id)
+        return self._state.view(record)
+
+    def _revive(
+        self, person: Person, record: ClusterRecord, body: rest.CreateCluster, profile: Profile
+    ) -> rest.Cluster:
+        """A new start of a cluster that had ended, with what it had where nothing else is asked for."""
+        same = profile.name == record.profile
+        kept = (
+            rest.ExecutorRange(record.floor, record.ceiling) if same else rest.ExecutorRange(profile.min, profile.max)
+        )
+        wanted = body.executors or kept
+        self._check_range(wanted, profile)
+        changes: dict[str, Any] = {
+            "goal": "running",
+            "profile": profile.name,
+            "executor": profile.executor,
+            "queue": self._queue(person),
+            "floor": wanted.min,
+            "ceiling": wanted.max,
+            "conf": body.conf or record.conf,
+            "last_active": self._state.clock(),
+        }
+        return self._amend(record, changes)
+
+    def _meet(self, record: ClusterRecord, body: rest.CreateCluster) -> rest.Cluster:
+        """The cluster runs: only the number of executors can change without a new start."""
+        if body.profile is not None and body.profile != record.profile:
+            raise RequestRefused(
+                f"Your cluster {record.name} runs with profile {record.profile}; stop it first, or use another name.",
+                409,
+            )
+        if body.conf and body.conf != record.conf:
+            raise RequestRefused(
+                f"Your cluster {record.name} runs with other settings; stop it first, or use another name.", 409
+            )
+        changes: dict[str, Any] = {"last_active": self._state.clock(), "goal": "running"}
+        if body.executors is not None:
+            self._check_range(body.executors, self._state.site.profile(record.profile))
+            changes |= {"floor": body.executors.min, "ceiling": body.executors.max}
+        return self._amend(record, changes)
+
+    def scale(self, person: Person, cluster: str, body: rest.ScaleCluster) -> rest.Cluster:
+        """Change how many executors the cluster may have."""
+        record = self.find(person, cluster)
+        self._check_range(body.executors, self._state.site.profile(record.profile))
+        changes = {
+            "floor": body.executors.min,
+            "ceiling": body.executors.max,
+            "last_active": self._state.clock(),
+        }
+        return self._amend(record, changes)
+
+    def stop(self, person: Person, cluster: str) -> rest.Cluster:
+        """Stop the cluster; one that has ended stays so."""
+        record = self.find(person, cluster)
+        if record.status in ENDED and record.goal == "stopped":
+            return self._state.view(record)
+        return self._amend(record, {"goal": "stopped", "message": f"It was stopped by {person.name}."})
+
+    def _amend(self, record: ClusterRecord, changes: dict[str, Any]) -> rest.Cluster:
+        before = record.floor
+        try:
+            record = self._state.amend(record.id, lambda _: changes)
+        except Conflict:
+            raise RequestRefused(
+                "The cluster was changed at the same time by another request; ask again.", 409
+            ) from None
+        if record.floor != before:
+            self._controller.agree(record.id)
+        self._reconcile(record.id)
+        self._controller.changed()
+        return self._state.view(record)
+
+    # --- checks ---
+
+    def _profile(self, person: Person, name: str | None) -> Profile:
+        mine = visible(self._state.site.profiles, person.groups)
+        names = ", ".join(profile.name for profile in mine) or "none"
+        chosen = default_of(mine) if name is None else next((p for p in mine if p.name == name), None)
+        if chosen is None:
+            raise RequestRefused(f"There is no profile {name!r} for you; the profiles are: {names}.", 400)
+        return chosen
+
+    def _check_range(self, wanted: rest.ExecutorRange, profile: Profile | None) -> None:
+        if wanted.min > wanted.max:
+            raise RequestRefused(
+                f"executors ({wanted.min}, {wanted.max}) has its minimum above its maximum; write the smaller first.",
+                400,
+            )
+        if wanted.max < 1:
+            raise RequestRefused("executors must allow at least 1; give a maximum of 1 or more.", 400)
+        if profile is None:
+            return
+        if wanted.max < profile.gang:
+            raise RequestRefused(
+                f"Profile {profile.name} needs {profile.gang} executors at once; allow at least so many.", 400
+            )
+        room = max(profile.executor.how_many(pool.capacity) for pool in self._state.site.pools)
+        if wanted.min > room:
+            raise RequestRefused(
+                f"A minimum of {wanted.min} executors is more than the {room} that there are; ask for fewer.", 400
+            )
+
+    def _check_conf(self, conf: dict[str, str]) -> None:
+        for key, value in conf.items():
+            problem = check(key, value, self._state.site.allowed_conf)
+            if problem:
+                raise RequestRefused(problem, 400)
+
+    def _queue(self, person: Person) -> str:
+        queue = queue_for(self._state.site, person.groups)
+        if queue is None:
+            raise RequestRefused(
+                "None of your groups has a queue here; ask your administrator to add you to a group that has one.", 403
+            )
+        return queue
+
+
+def queue_for(site: Site, groups: Collection[str]) -> str | None:
+    """The first leaf that is for one of these groups, else the first that is for everyone; None if there is none."""
+    names = [queue.name for queue in leaves(site.queues)]
+    own = next((name for name in names if set(site.groups.get(name, ())) & set(groups)), None)
+    return own or next((name for name in names if not site.groups.get(name)), None)

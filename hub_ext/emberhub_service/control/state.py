@@ -1,0 +1,161 @@
+"""What the service holds in memory, and the one way to change a record.
+
+Everything here is used from one thread, the event loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from emberhub.wire import rest
+
+from ..alloc.model import User
+from ..config import Site
+from ..records import ClusterRecord, Conflict, Records, UserRecord
+from .history import worth_keeping
+from .live import Live
+from .views import cluster_view, essence
+
+_ATTEMPTS = 5
+
+
+class Clock:
+    """Unix time that never goes back: read once, then carried on by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        return self._offset + time.monotonic()
+
+
+class State:
+    """The configuration in force, the records, and what is known of running drivers."""
+
+    def __init__(self, site: Site, records: Records, clock: Callable[[], float]) -> None:
+        self.site = site
+        self.config_error = ""
+        """Why the last change of the configuration was not taken over."""
+        self.clock = clock
+        self.lives: dict[str, Live] = {}
+        """Clusters whose drivers exist."""
+        self.users: dict[str, User] = {}
+        self._store = records
+        self._records = {record.id: record for record in records.clusters()}
+        # Starts at the time, so that versions grow across restarts of the service.
+        self._first_version = int(clock() * 1000)
+        self._versions: dict[str, int] = {}
+        self._essences: dict[str, object] = {}
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._recall_users()
+
+    # --- records ---
+
+    def records(self) -> list[ClusterRecord]:
+        """Every record."""
+        return list(self._records.values())
+
+    def record(self, cluster: str) -> ClusterRecord | None:
+        """One record."""
+        return self._records.get(cluster)
+
+    def records_of(self, user: str) -> list[ClusterRecord]:
+        """One user's records, oldest first."""
+        return sorted((r for r in self._records.values() if r.user == user), key=lambda r: (r.created, r.id))
+
+    def insert(self, record: ClusterRecord) -> ClusterRecord:
+        """A new record. Raises Conflict if the user has a cluster of this name."""
+        self._records[record.id] = self._store.insert(record)
+        self.touch(record.id)
+        return record
+
+    def amend(self, cluster: str, decide: Callable[[ClusterRecord], dict[str, Any] | None]) -> ClusterRecord:
+        """Write what `decide` makes of the record; if somebody else wrote meanwhile, read again and ask it anew.
+
+        `decide` returns None to leave the record as it is. Raises Conflict if this fails again and again, or if what
+        was decided is not possible.
+        """
+        record = self._records[cluster]
+        for attempt in range(_ATTEMPTS):
+            changes = decide(record)
+            if changes is None:
+                return record
+            try:
+                record = self._store.update(record, **changes)
+                break
+            except Conflict:
+                stored = self._store.cluster(cluster)
+                if stored is None or stored.version == record.version or attempt == _ATTEMPTS - 1:
+                    raise
+                record = stored
+        self._records[cluster] = record
+        if cluster in self.lives:
+            self.lives[cluster].record = record
+        self.touch(cluster)
+        return record
+
+    # --- users ---
+
+    def _recall_users(self) -> None:
+        now, half_life = self.clock(), self.site.rules.credit_half_life
+        for name, user in self._store.users().items():
+            fade = 0.5 ** (max(0.0, now - user.updated) / half_life) if half_life > 0 else 0.0
+            self.users[name] = User(name, credit=user.credit * fade, recent=user.recent * fade)
+
+    def remember_users(self) -> None:
+        """Store the users' history, and forget whose has faded."""
+        now = self.clock()
+        self._store.remember(UserRecord(u.name, u.credit, u.recent, now) for u in self.users.values())
+        self.users = {name: user for name, user in self.users.items() if worth_keeping(user)}
+
+    # --- views, and waiting for them to change ---
+
+    def view(self, record: ClusterRecord) -> rest.Cluster:
+        """The cluster, as its owner reads it."""
+        version = self._versions.setdefault(record.id, self._first_version)
+        return cluster_view(record, self.lives.get(record.id), self.clock(), version)
+
+    def touch(self, cluster: str) -> None:
+        """Something may have changed about a cluster: wakes those who wait for it, if what they would read has."""
+        record = self._records[cluster]
+        now = essence(cluster_view(record, self.lives.get(cluster), self.clock(), 0))
+        if self._essences.get(cluster) == now:
+            return
+        self._essences[cluster] = now
+        self._versions[cluster] = self._versions.get(cluster, self._first_version) + 1
+        for waiter in self._waiters.pop(cluster, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, cluster: str, after: int, seconds: float) -> None:
+        """Return when the view's version is above `after`, or after so many seconds."""
+        if self._versions.get(cluster, self._first_version) > after:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(cluster, set()).add(waiter)
+        try:
+            await asyncio.wait_for(waiter, seconds)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiters.get(cluster, set()).discard(waiter)
+
+    def release(self) -> None:
+        """Let everybody who waits go: the service ends."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._waiters.clear()
+
+    def adopt_site(self, site: Site) -> None:
+        """Put a configuration in force. Raises ValueError if clusters run that it has no place for."""
+        pools = {pool.name for pool in site.pools}
+        lost = sorted({live.record.pool for live in self.lives.values()} - pools)
+        if lost:
+            raise ValueError(f"pools: {', '.join(lost)} cannot go while clusters run there; stop them first")
+        self.site = site
+        self.config_error = ""
