@@ -63,6 +63,8 @@ class Sample:
     """Task slots that run something."""
     useful: int
     """Executors that run something."""
+    asking: bool
+    """Has work."""
     waiting: bool
     """Has work, and no executor that does any of it or could."""
 

@@ -129,6 +129,7 @@ class SparkDynamic:
             if manager is None:
                 initial = min(app.session.ceiling, max(app.session.floor, self._settings.initial))
                 manager = self._managers[app.id] = _Manager(app, initial)
+                _fill(world, app, initial)  # Asked for at once, whatever the first job needs.
             self._retarget(manager)
         self._idle.act({app.id: self._managers[app.id].target for app in world.live})
         # The master offers the pool to applications in the order of their start, every time.

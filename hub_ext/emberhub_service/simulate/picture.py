@@ -30,17 +30,17 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
         raise EmberhubError("pictures need matplotlib: pip install 'emberhub[plot]'") from None
     mpl.rcParams["svg.hashsalt"] = "emberhub"  # The same picture is the same file.
     users = len(outcomes[0].apps)
-    lane = 0.1 if users > FEW else 0.42
+    lane = 0.1 if users > FEW else 0.3
     height = len(outcomes) * (users * lane + 0.65) + 1.1
     figure = Figure(figsize=(11, height), layout="constrained")
     panels = figure.subplots(len(outcomes), 1, sharex=True, squeeze=False)[:, 0]
-    end = max(outcome.end for outcome in outcomes)
+    end = _shown(sorted(outcome.end for outcome in outcomes))
     most = max(sample.held for outcome in outcomes for app in outcome.apps for sample in app.samples)
     for panel, outcome in zip(panels, outcomes, strict=True):
         _panel(panel, outcome, end, most)
     panels[-1].set_xlabel("minutes")
     figure.suptitle(outcomes[0].scenario.title, fontsize=13, fontweight="bold")
-    figure.legend(handles=_legend(users, most), loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(handles=_legend(outcomes[0], most), loc="outside lower center", ncols=6, frameon=False, fontsize=9)
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     figure.savefig(path, dpi=110, metadata=metadata)
 
@@ -51,7 +51,9 @@ def _panel(panel: Any, outcome: Outcome, end: float, most: int) -> None:
     shades = mpl.colormaps[SHADES]
     few = len(outcome.apps) <= FEW
     bars: dict[Any, list[tuple[float, float, float, float]]] = {}
-    for index, app in enumerate(outcome.apps):
+    last = len(outcome.apps) - 1
+    for number, app in enumerate(outcome.apps):
+        index = last - number  # The first user is the topmost.
         for start, stop, useful, held, waiting in _pieces(app, outcome):
             if waiting:
                 bars.setdefault(WAITS, []).append((start, stop, index - 0.4, 0.16 if few else 0.8))
@@ -67,19 +69,25 @@ def _panel(panel: Any, outcome: Outcome, end: float, most: int) -> None:
     names = [app.session.user for app in outcome.apps]
     step = 1 if few else 5
     places = list(range(0, len(names), step))
-    panel.set_yticks(places, [names[i] for i in places], fontsize=9)
-    panel.set_ylim(len(names) - 0.4, -0.6)
+    panel.set_yticks([last - i for i in places], [names[i] for i in places], fontsize=9)
+    panel.set_ylim(-0.6, last + 0.6)
     panel.set_xlim(0, end / 60)
-    if few:
-        panel.set_ylim(-0.6, len(names) - 0.4)
     ended = max((app.ended or outcome.end) for app in outcome.apps)
-    panel.set_title(f"{outcome.policy}: all done after {ended / 60:.1f} minutes", loc="left", fontsize=10)
+    unfinished = sum(app.ended is None for app in outcome.apps)
+    said = f"{unfinished} never end" if unfinished else f"all done after {ended / 60:.1f} minutes"
+    beyond = ", beyond this picture" if ended > end else ""
+    panel.set_title(f"{outcome.policy}: {said}{beyond}", loc="left", fontsize=10)
     panel.axvline(ended / 60, color="0.5", lw=0.8, ls=":")
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(axis="y", length=0)
     for reservation in outcome.scenario.reservations:
         for edge in (reservation.start, reservation.end):
             panel.axvline(edge / 60, color="0.2", lw=1, ls="--")
+
+
+def _shown(ends: list[float]) -> float:
+    """Where the picture ends: one policy that takes far longer than the others must not squeeze them."""
+    return min(ends[-1], 1.5 * ends[-2]) if len(ends) > 1 else ends[-1]
 
 
 def _rectangles(pieces: list[tuple[float, float, float, float]], colour: Any) -> Any:
@@ -105,11 +113,12 @@ def _pieces(app: App, outcome: Outcome) -> list[tuple[float, float, int, int, bo
     return pieces
 
 
-def _legend(users: int, most: int) -> list[Any]:
+def _legend(outcome: Outcome, most: int) -> list[Any]:
     import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.lines import Line2D  # noqa: PLC0415
     from matplotlib.patches import Patch  # noqa: PLC0415
 
-    shades = mpl.colormaps[SHADES]
+    users, shades = len(outcome.apps), mpl.colormaps[SHADES]
     if users <= FEW:
         works = [Patch(color=shades(0.75), label=f"executors at work (full height: {most})")]
     else:
@@ -121,8 +130,10 @@ def _legend(users: int, most: int) -> list[Any]:
             )
             for count in shown
         ]
+    window = [Line2D([], [], color="0.2", lw=1, ls="--", label="reservation")] if outcome.scenario.reservations else []
     return [
         *works,
-        Patch(color=IDLE, label="executors held, none works" if users > FEW else "held, not at work"),
+        Patch(color=IDLE, label="executors held, not at work"),
         Patch(color=WAITS, label="has work, waits for an executor"),
+        *window,
     ]

@@ -282,7 +282,8 @@ class World:
             up = sum(e.state != "starting" for e in executors)
             usable = any(e.state == "up" for e in executors) or app.running > 0
             useful = sum(bool(e.running) for e in executors)
-            sample = Sample(self.now, len(executors), up, app.running, useful, waiting=app.needed > 0 and not usable)
+            asking = app.needed > 0
+            sample = Sample(self.now, len(executors), up, app.running, useful, asking, asking and not usable)
             if app.samples and app.samples[-1].time == self.now:
                 app.samples[-1] = sample
             else:
