@@ -16,7 +16,8 @@ from typing import Any
 from jupyterhub.slugs import safe_slug
 from jupyterhub.spawner import LocalProcessSpawner
 from tornado import web
-from traitlets import HasTraits, Unicode, default
+from traitlets import Unicode, default
+from traitlets.config import Configurable
 
 from .profiles import Profile, default_of, load_profiles, visible
 
@@ -27,7 +28,7 @@ SERVER_TOKEN_SCOPES = ("users:activity!user", "access:servers!server", "access:s
 """What a notebook's own token may do: report activity, be reached, and reach Emberhub."""
 
 
-class EmberhubSpawnerMixin(HasTraits):
+class EmberhubSpawnerMixin(Configurable):
     """Put before a spawner class: `class MySpawner(EmberhubSpawnerMixin, KubeSpawner)`."""
 
     emberhub_url = Unicode(

@@ -1,4 +1,4 @@
-"""`python -m emberhub` is the command line."""
+"""`python -m emberhub` is the command line `emberhub`."""
 
 import sys
 

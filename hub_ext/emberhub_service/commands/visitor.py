@@ -52,7 +52,6 @@ class Visitor:
                 if event.get("ready"):
                     break
         # The first page of the server sends the browser to the hub and back, which sets the server's own cookies.
-        self._open("GET", f"{self.server}/api/status")
         self._open("GET", f"{self.server}/lab")
 
     def new_token(self, *scopes: str) -> str:
