@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -9,8 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from . import session as sessions
-from .errors import ClusterFailed, ServiceUnavailable
-from .http import Service, from_environment
+from .errors import ClusterFailed, EmberhubError, ServiceUnavailable
+from .http import ENV_PROFILE, Service, from_environment
 from .progress import Progress, progress
 from .status import Status, waiting_for
 from .wire import rest
@@ -37,19 +38,26 @@ def cluster(
     """Start my cluster called `name`, or find it again if it runs: from any notebook, as often as you like.
 
     `executors` is `(min, max)`: the hub gives at least `min` and at most `max`, as there is work and room. A single
-    number is the most. `profile` is one that the hub offers, `conf` holds `spark.*` settings that it allows; both
-    count from the cluster's next start. Returns when the cluster takes work, which may be before it has its first
+    number is the most. `profile` is one that the hub offers, `conf` holds `spark.*` settings that it allows; to
+    change either, stop the cluster first. Returns when the cluster takes work, which may be before it has its first
     executor; with `wait=False`, at once. `timeout` is in seconds; `quiet` shows no progress line.
 
     Raises NotInHub outside a hub, RequestRefused for a wrong request, ServiceUnavailable while the hub's service is
     away, ClusterFailed if the cluster stops or is not ready in time.
     """
     service = from_environment()
-    ask = rest.CreateCluster(name=name, profile=profile, executors=_range(executors), conf=conf or {})
+    wanted = _range(executors)
     line = progress(quiet)
     line.say(f"Cluster {name}: asking the hub")
-    # Asking twice is asking once: the service finds the cluster again.
-    seen = service.send("POST", "clusters", rest.Cluster, ask, patience=min(timeout, 60.0), tell=line.say)
+    try:
+        if profile is None:
+            profile = _profile_of_server(service, name, line)
+        ask = rest.CreateCluster(name=name, profile=profile, executors=wanted, conf=conf or {})
+        # Asking twice is asking once: the service finds the cluster again.
+        seen = service.send("POST", "clusters", rest.Cluster, ask, patience=min(timeout, 60.0), tell=line.say)
+    except EmberhubError:
+        line.done(f"Cluster {name}: not started")
+        raise
     mine = Cluster(service, seen)
     if wait:
         mine._wait(timeout, line)
@@ -186,6 +194,16 @@ def _ready(seen: rest.Cluster) -> str:
 def _ended(seen: rest.Cluster) -> str:
     why = f": {seen.message.rstrip('.')}" if seen.message else ""
     return f"The cluster {seen.name} is {seen.state}{why}"
+
+
+def _profile_of_server(service: Service, name: str, line: Progress) -> str | None:
+    """The profile picked when this notebook server was started, for a cluster that does not run; else None."""
+    picked = os.environ.get(ENV_PROFILE)
+    if not picked:
+        return None
+    mine = service.get("clusters", rest.Clusters, patience=60.0, tell=line.say).clusters
+    running = any(each.name == name and each.state not in {"stopped", "failed"} for each in mine)
+    return None if running else picked
 
 
 def _range(executors: tuple[int, int] | int | None) -> rest.ExecutorRange | None:

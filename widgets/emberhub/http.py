@@ -17,6 +17,7 @@ from .errors import NotInHub, RequestRefused, ServiceUnavailable
 from .wire import rest
 
 ENV_URL = "EMBERHUB_URL"
+ENV_PROFILE = "EMBERHUB_PROFILE"
 ENV_TOKEN = "JUPYTERHUB_API_TOKEN"  # noqa: S105 (the name of a variable)
 
 PATIENCE = 30.0
