@@ -1,7 +1,7 @@
 """What a backend hands to the driver that it starts.
 
 `DriverConfig` is written as JSON to a file that only the driver's user can read, and the path goes in the
-environment variable `EMBERHUB_DRIVER_CONFIG`. The two tokens travel in the environment alone.
+environment variable `EMBERHUB_DRIVER_CONFIG`. The tokens travel in the environment alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,22 @@ from .resources import Resources
 ENV_CONFIG = "EMBERHUB_DRIVER_CONFIG"
 ENV_AGENT_TOKEN = "EMBERHUB_AGENT_TOKEN"  # noqa: S105 (the name of a variable)
 ENV_CONNECT_TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 (the name of a variable)
+
+ENV_SPARK_SECRET = "EMBERHUB_SPARK_SECRET"  # noqa: S105 (the name of a variable)
+"""Secret of Spark's own connections, where the engine's daemons share one. Without it a driver makes its own."""
+
+ENV_MARK = "EMBERHUB_DRIVER"
+"""Carried by every process of a driver, its executors and their Python workers included: its `mark`. By it a backend
+sees what is left of a driver."""
+
+FILE_REASON = "reason"
+FILE_APPLICATION = "application"
+"""Files that a driver writes in its directory: why it stopped, as a sentence; and Spark's application id."""
+
+
+def mark(cluster: str, generation: int) -> str:
+    """What tells the processes of one driver from all others."""
+    return f"{cluster}-{generation}"
 
 
 class DriverConfig(msgspec.Struct, frozen=True, omit_defaults=True):

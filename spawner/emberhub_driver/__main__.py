@@ -1,0 +1,162 @@
+"""`python -m emberhub_driver`: one Spark driver and its agent, from start to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from emberhub.errors import EmberhubError
+from emberhub.java import find_java
+from emberhub.wire.driver import (
+    ENV_AGENT_TOKEN,
+    ENV_CONFIG,
+    ENV_CONNECT_TOKEN,
+    ENV_MARK,
+    ENV_SPARK_SECRET,
+    FILE_APPLICATION,
+    FILE_REASON,
+    DriverConfig,
+    mark,
+)
+
+from . import archive
+from .agent import Agent
+from .conf import driver_properties, write_properties
+from .jvm import Jvm, SparkFailed, quick_start_options, spark_environment
+from .spark import Py4jSpark
+
+log = logging.getLogger("emberhub.driver")
+
+START_TIMEOUT = 180.0
+"""Seconds for the JVM to answer; long, since many drivers may start at once on a small machine."""
+STOP_TIMEOUT = 5.0
+EXIT_TIMEOUT = 5.0
+
+
+def main() -> int:
+    """Run a driver; returns its exit status: 0 if it was told to stop, 1 if it failed."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # py4j logs a failed call with all that was sent; the error that it raises says enough.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    os.umask(0o077)
+    try:
+        config = read_config()
+    except EmberhubError as error:
+        log.error("%s", error)
+        return 2
+    directory = Path(config.directory)
+    try:
+        reason, status = asyncio.run(drive(config, _take(ENV_AGENT_TOKEN), _take(ENV_CONNECT_TOKEN))), 0
+    except EmberhubError as error:
+        reason, status = str(error), 1
+    log.info("stopped: %s", reason)
+    (directory / FILE_REASON).write_text(reason)
+    return status
+
+
+def read_config() -> DriverConfig:
+    """The config that EMBERHUB_DRIVER_CONFIG names. Raises EmberhubError."""
+    path = os.environ.get(ENV_CONFIG)
+    if not path:
+        raise EmberhubError(f"{ENV_CONFIG} is not set: a driver is started by a backend, which sets it")
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=DriverConfig)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise EmberhubError(f"the driver's config in {path} cannot be read: {error}") from error
+
+
+def _take(name: str) -> str:
+    """The value of an environment variable, which no child process is to inherit. Raises EmberhubError."""
+    value = os.environ.pop(name, "")
+    if not value:
+        raise EmberhubError(f"{name} is not set: a driver is started by a backend, which sets it")
+    return value
+
+
+async def drive(config: DriverConfig, agent_token: str, connect_token: str) -> str:
+    """Start Spark, obey the service until something ends it, stop Spark. Returns why it ended.
+
+    Raises EmberhubError if Spark does not start or its JVM ends.
+    """
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _settle, stop, "its backend stopped it")
+    jvm = _start_jvm(config, connect_token)
+    try:
+        starting = asyncio.ensure_future(asyncio.to_thread(_start_spark, jvm, config))
+        either: set[asyncio.Future[Any]] = {starting, stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+            return stop.result()
+        spark = starting.result()
+        log.info("Spark application %s takes work at %s", spark.application(), spark.endpoint())
+        (Path(config.directory) / FILE_APPLICATION).write_text(spark.application())
+        return await _serve(jvm, Agent(config, agent_token, spark), spark, stop)
+    finally:
+        await asyncio.to_thread(jvm.end, EXIT_TIMEOUT)
+
+
+async def _serve(jvm: Jvm, agent: Agent, spark: Py4jSpark, stop: asyncio.Future[str]) -> str:
+    serving = asyncio.ensure_future(agent.run(stop))
+    try:
+        reason = await serving
+    except EmberhubError:
+        raise
+    except Exception as error:
+        if jvm.poll() is None:
+            raise SparkFailed(f"the agent failed: {type(error).__name__}: {error}") from error
+        raise SparkFailed(f"Spark's Java process ended with status {jvm.poll()}") from error
+    stopping = asyncio.ensure_future(asyncio.to_thread(_stop_quietly, spark))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(stopping), STOP_TIMEOUT)
+    return reason
+
+
+def _settle(future: asyncio.Future[str], reason: str) -> None:
+    if not future.done():
+        future.set_result(reason)
+
+
+def _start_jvm(config: DriverConfig, connect_token: str) -> Jvm:
+    directory = Path(config.directory)
+    java = find_java()
+    archives = archive.find(java)
+    # An engine whose daemons share one secret hands it over; elsewhere a driver has one of its own.
+    secret = os.environ.pop(ENV_SPARK_SECRET, "") or secrets.token_urlsafe(32)
+    properties = directory / "spark.properties"
+    write_properties(driver_properties(config, secret=secret, executor_archive=archives.executor), properties)
+    return Jvm.start(
+        java,
+        properties=properties,
+        directory=directory,
+        options=[
+            f"-Xmx{config.driver_memory >> 20}m",
+            "-XX:+ExitOnOutOfMemoryError",
+            *quick_start_options(archives.driver),
+        ],
+        environment=spark_environment(java, config.host)
+        | {ENV_CONNECT_TOKEN: connect_token, ENV_MARK: mark(config.cluster, config.generation)},
+    )
+
+
+def _start_spark(jvm: Jvm, config: DriverConfig) -> Py4jSpark:
+    return Py4jSpark(jvm.gateway(START_TIMEOUT), config.host)
+
+
+def _stop_quietly(spark: Py4jSpark) -> None:
+    """Spark may be gone already; then there is nothing to stop."""
+    with contextlib.suppress(Exception):
+        spark.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""What the agent asks of Spark, and the one place that knows Spark's private interface.
+
+Spark's dynamic allocation is on, so that the application starts with no executor and Spark counts what its tasks
+need; its manager is then stopped, and the service decides instead. The stopped manager's listener goes on counting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+from emberhub.wire.agent import Endpoint
+
+from .jvm import Gateway, SparkFailed
+
+_RUNNING_TASKS_LOOKED_AT = 500
+_SPARK_TIME = "%Y-%m-%dT%H:%M:%S.%fGMT"
+
+
+class Executor(msgspec.Struct, frozen=True):
+    """One executor that is registered with Spark."""
+
+    id: str
+    host: str
+    cores: int
+    active_tasks: int
+    total_tasks: int
+    """Tasks that it was ever given; tells that it worked between two looks."""
+    cached_bytes: int
+    shuffle_bytes: int
+    """Bytes of shuffle that it wrote and that may still be needed: an upper bound, see `Py4jSpark.executors`."""
+    decommissioning: bool
+
+
+class SparkApplication(Protocol):
+    """The Spark application of one driver. Calls block; none takes long except `stop`."""
+
+    def wanted(self) -> int:
+        """Executors that the tasks which run and wait could use."""
+        ...
+
+    def executors(self) -> list[Executor]:
+        """Every registered executor, those that are being decommissioned included."""
+        ...
+
+    def oldest_tasks(self) -> dict[str, float]:
+        """For each executor with a running task, the seconds for which its longest-running one has run."""
+        ...
+
+    def apply_target(self, executors: int) -> None:
+        """Have Spark hold this many executors in all. Takes none away."""
+        ...
+
+    def decommission(self, executors: Sequence[str], target: int) -> None:
+        """Drain these and let them go, and hold `target` executors afterwards. Ids that are gone are ignored.
+
+        One that has not gone within `conf.REVOKE_LIMIT` seconds is killed by Spark.
+        """
+        ...
+
+    def endpoint(self) -> Endpoint:
+        """Where Spark Connect listens."""
+        ...
+
+    def application(self) -> str:
+        """Spark's application id."""
+        ...
+
+    def stopped(self) -> bool:
+        """Whether Spark has stopped by itself, as it does when its master drops the application."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the application."""
+        ...
+
+
+class _Summary(msgspec.Struct, rename="camel"):
+    """What is read of Spark's ExecutorSummary."""
+
+    id: str
+    host_port: str = ""
+    total_cores: int = 0
+    active_tasks: int = 0
+    total_tasks: int = 0
+    memory_used: int = 0
+    disk_used: int = 0
+    total_shuffle_write: int = 0
+
+
+class _Stage(msgspec.Struct, rename="camel"):
+    stage_id: int
+    attempt_id: int
+
+
+class _Task(msgspec.Struct, rename="camel"):
+    executor_id: str
+    launch_time: str
+
+
+_summaries = msgspec.json.Decoder(list[_Summary]).decode
+_stages = msgspec.json.Decoder(list[_Stage]).decode
+_tasks = msgspec.json.Decoder(list[_Task]).decode
+
+
+class Py4jSpark:
+    """A SparkContext in the JVM at the other end of a py4j gateway.
+
+    py4j alone is used, not pyspark: the context has no Python side, since all Python work comes over Spark Connect.
+    """
+
+    def __init__(self, gateway: Gateway, host: str) -> None:
+        """Create the context from the settings that the JVM was started with. Raises SparkFailed."""
+        from py4j.java_gateway import GatewayParameters, JavaGateway  # noqa: PLC0415 (not needed to test an agent)
+        from py4j.protocol import Py4JError  # noqa: PLC0415
+
+        self._host = host
+        self._gateway = JavaGateway(
+            gateway_parameters=GatewayParameters(
+                port=gateway.port, auth_token=gateway.secret, auto_convert=True, auto_field=False
+            )
+        )
+        self._jvm: Any = self._gateway.jvm
+        try:
+            self._context: Any = self._jvm.org.apache.spark.SparkContext(self._jvm.org.apache.spark.SparkConf(True))
+            self._take_over()
+        except Py4JError as error:
+            raise SparkFailed(f"Spark did not start: {_first_line(error)}") from error
+
+    def _take_over(self) -> None:
+        self._backend: Any = self._context.schedulerBackend()
+        self._manager: Any = self._context.executorAllocationManager().get()
+        self._manager.stop()
+        # Barrier stages are refused only while the setting says that Spark allocates by itself.
+        self._context.conf().set("spark.dynamicAllocation.enabled", "false")
+        self._store: Any = self._context.statusStore()
+        self._shuffles: Any = self._context.taskScheduler().mapOutputTracker().shuffleStatuses()
+        self._mapper: Any = self._jvm.org.apache.spark.status.api.v1.JacksonMessageWriter().mapper()
+        self._python: Any = self._jvm.org.apache.spark.api.python.PythonUtils
+        self._none: Any = getattr(getattr(self._jvm, "scala.None$"), "MODULE$")
+        self._connect: Any = getattr(
+            getattr(self._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$"), "MODULE$"
+        )
+        self._running: Any = self._jvm.java.util.ArrayList()
+        self._running.add(self._jvm.org.apache.spark.status.api.v1.TaskStatus.RUNNING)
+        self._shuffle_baseline: dict[str, int] = {}
+        self._leaving: set[str] = set()
+        self._id = str(self._context.applicationId())
+
+    def wanted(self) -> int:
+        return int(self._manager.maxNumExecutorsNeededPerResourceProfile(0))
+
+    def executors(self) -> list[Executor]:
+        """Every registered executor.
+
+        Spark keeps no count of the shuffle bytes that an executor holds, only of those it ever wrote. While any
+        shuffle is known to the driver, all that was written since there was none is taken to be held.
+        """
+        registered = set(self._strings(self._backend.getExecutorIds()))
+        if not registered:
+            return []
+        summaries = _summaries(self._json(self._store.executorList(True)))
+        if self._shuffles.isEmpty():
+            self._shuffle_baseline = {summary.id: summary.total_shuffle_write for summary in summaries}
+        return [
+            Executor(
+                id=summary.id,
+                host=summary.host_port.rpartition(":")[0],
+                cores=summary.total_cores,
+                active_tasks=summary.active_tasks,
+                total_tasks=summary.total_tasks,
+                cached_bytes=summary.memory_used + summary.disk_used,
+                shuffle_bytes=summary.total_shuffle_write - self._shuffle_baseline.get(summary.id, 0),
+                decommissioning=summary.id in self._leaving,
+            )
+            for summary in summaries
+            if summary.id in registered
+        ]
+
+    def oldest_tasks(self) -> dict[str, float]:
+        oldest: dict[str, float] = {}
+        now = datetime.now(UTC)
+        for stage in _stages(self._json(self._store.activeStages())):
+            running = self._store.taskList(
+                stage.stage_id, stage.attempt_id, 0, _RUNNING_TASKS_LOOKED_AT, self._none, True, self._running
+            )
+            for task in _tasks(self._json(running)):
+                # Spark's own duration of a running task is as old as the last event about it.
+                age = (now - datetime.strptime(task.launch_time, _SPARK_TIME).replace(tzinfo=UTC)).total_seconds()
+                oldest[task.executor_id] = max(oldest.get(task.executor_id, 0.0), age)
+        return oldest
+
+    def apply_target(self, executors: int) -> None:
+        self._context.requestTotalExecutors(executors, 0, self._python.toScalaMap({}))
+
+    def decommission(self, executors: Sequence[str], target: int) -> None:
+        # First the target: else Spark would replace those that leave.
+        self.apply_target(target)
+        registered = set(self._strings(self._backend.getExecutorIds()))
+        leaving = [executor for executor in executors if executor in registered]
+        if not leaving:
+            return
+        pairs = self._gateway.new_array(self._jvm.scala.Tuple2, len(leaving))
+        for index, executor in enumerate(leaving):
+            told = self._jvm.org.apache.spark.scheduler.ExecutorDecommissionInfo("reclaimed by Emberhub", self._none)
+            pairs[index] = self._jvm.scala.Tuple2(executor, told)
+        self._leaving.update(leaving)
+        self._backend.decommissionExecutors(pairs, False, False)
+
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self._host, int(self._connect.localPort()))
+
+    def application(self) -> str:
+        return self._id
+
+    def stopped(self) -> bool:
+        return bool(self._context.isStopped())
+
+    def stop(self) -> None:
+        self._context.stop()
+
+    def _json(self, value: Any) -> str:
+        """A Scala value as JSON, so that one call brings all of it."""
+        return str(self._mapper.writeValueAsString(value))
+
+    def _strings(self, sequence: Any) -> list[str]:
+        return msgspec.json.decode(self._json(sequence), type=list[str])
+
+
+def _first_line(error: Exception) -> str:
+    """The Java exception's own message, without its stack."""
+    cause = getattr(error, "java_exception", None)
+    text = str(cause.toString()) if cause is not None else str(error)
+    return text.strip().splitlines()[0]

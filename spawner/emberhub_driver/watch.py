@@ -1,0 +1,113 @@
+"""Look at Spark and say what there is to report.
+
+A look is cheap, and cheapest on an idle cluster: without executors and without demand it is one call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emberhub.wire.agent import Endpoint, ExecutorReport, Report
+
+from .spark import Executor, SparkApplication
+
+_TASKS_EVERY = 1.0
+"""Seconds between looks at the ages of tasks, which cost more than all else."""
+
+
+@dataclass
+class _Seen:
+    """What is remembered of one executor."""
+
+    since: float
+    worked: float
+    total_tasks: int
+
+
+class Watch:
+    """Makes reports of one Spark application. Used from one thread."""
+
+    def __init__(self, spark: SparkApplication, clock: Callable[[], float] = time.monotonic) -> None:
+        self._spark = spark
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+        self._worked = clock()
+        self._oldest: dict[str, float] = {}
+        self._oldest_at = float("-inf")
+        self._endpoint: Endpoint | None = None
+        self.target = 0
+        """The target that was last applied."""
+
+    def look(self) -> Report:
+        """Spark's state now."""
+        now = self._clock()
+        if self._endpoint is None:
+            self._endpoint = self._spark.endpoint()
+        wanted = self._spark.wanted()
+        executors: list[Executor] = []
+        if wanted or self.target or self._seen:
+            executors = self._spark.executors()
+        if wanted or any(executor.active_tasks for executor in executors):
+            self._worked = now
+        self._age_tasks(executors, now)
+        reports = tuple(self._report(executor, now) for executor in executors)
+        self._seen = {executor.id: self._seen[executor.id] for executor in executors}
+        return Report(
+            wanted=wanted,
+            target=self.target,
+            executors=reports,
+            endpoint=self._endpoint,
+            application=self._spark.application(),
+            idle=round(now - self._worked, 1),
+        )
+
+    def _age_tasks(self, executors: list[Executor], now: float) -> None:
+        if not any(executor.active_tasks for executor in executors):
+            self._oldest, self._oldest_at = {}, float("-inf")
+        elif now - self._oldest_at >= _TASKS_EVERY:
+            self._oldest, self._oldest_at = self._spark.oldest_tasks(), now
+
+    def _report(self, executor: Executor, now: float) -> ExecutorReport:
+        seen = self._seen.setdefault(executor.id, _Seen(now, now, executor.total_tasks))
+        busy = executor.active_tasks > 0
+        # A short task may have come and gone between two looks.
+        if busy or executor.total_tasks != seen.total_tasks:
+            seen.worked, seen.total_tasks = now, executor.total_tasks
+        oldest = self._oldest.get(executor.id)
+        return ExecutorReport(
+            id=executor.id,
+            host=executor.host,
+            cores=executor.cores,
+            age=round(now - seen.since, 1),
+            decommissioning=executor.decommissioning,
+            active_tasks=executor.active_tasks,
+            oldest_task=round(oldest + now - self._oldest_at, 1) if busy and oldest is not None else 0.0,
+            idle=0.0 if busy else round(now - seen.worked, 1),
+            cached_bytes=executor.cached_bytes,
+            shuffle_bytes=executor.shuffle_bytes,
+        )
+
+
+def urgent(report: Report) -> object:
+    """What in a report the service decides by: a change of it is sent at once."""
+    return (
+        report.wanted,
+        report.target,
+        report.endpoint,
+        tuple((each.id, each.decommissioning, each.active_tasks > 0) for each in report.executors),
+    )
+
+
+def telling(report: Report) -> object:
+    """What in a report has changed by more than time going by: a change of it is sent before long."""
+    return (urgent(report), tuple((e.active_tasks, e.cached_bytes, e.shuffle_bytes) for e in report.executors))
+
+
+def quiet(report: Report) -> bool:
+    """Whether nothing runs, nothing waits and nothing is on its way."""
+    settled = len(report.executors) == report.target and not any(
+        each.active_tasks or each.decommissioning for each in report.executors
+    )
+    return report.wanted == 0 and settled

@@ -1,0 +1,277 @@
+"""`LocalBackend`: drivers as processes of this machine, executors from a Spark standalone master and worker.
+
+In its directory, which only its user can read: the engine's files (see `engine`), and `drivers/`, with one private
+directory for each start of a cluster: `state.json` (who it is and which process, so that the next service can adopt
+it), `config.json`, `driver.log`, and Spark's scratch and warehouse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from emberhub.wire.driver import (
+    ENV_AGENT_TOKEN,
+    ENV_CONFIG,
+    ENV_CONNECT_TOKEN,
+    ENV_MARK,
+    ENV_SPARK_SECRET,
+    FILE_APPLICATION,
+    DriverConfig,
+    mark,
+)
+from emberhub.wire.resources import Resources
+
+from ..backend import Driver, DriverSpec, StartFailed
+from .engine import EngineClient
+from .environment import for_driver
+from .processes import Identity, clear, marked
+from .reasons import why
+
+log = logging.getLogger("emberhub.local")
+
+LOOK = 0.25
+"""Seconds between looks at whether drivers live; a look costs microseconds a driver."""
+EXECUTORS_LEAVE = 10.0
+"""Seconds that the executors of a driver that has ended may take to end by themselves."""
+STOP_GRACE = 5.0
+
+
+class _State(msgspec.Struct):
+    """`state.json`."""
+
+    cluster: str
+    generation: int
+    pid: int
+    started: float
+
+
+@dataclass
+class _Running:
+    """One driver that runs."""
+
+    cluster: str
+    generation: int
+    directory: Path
+    identity: Identity
+    child: subprocess.Popen[bytes] | None = None
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    burial: asyncio.Task[None] | None = None
+
+    def ended(self) -> bool:
+        return self.child.poll() is not None if self.child is not None else not self.identity.alive()
+
+
+class LocalBackend:
+    """Runs everything on this machine. One pool. See `emberhub_spawner.backend.Backend` for the methods."""
+
+    abandoned_after = 300.0
+    """Seconds without any service after which Spark's master and worker end by themselves."""
+
+    def __init__(self, directory: Path, pools: dict[str, Resources]) -> None:
+        """`pools` holds exactly one pool: what all executors together may use. Raises ValueError otherwise."""
+        self._pool = _only(pools)
+        self._directory = directory.absolute()
+        self._drivers: dict[str, _Running] = {}
+        self._on_exit: Callable[[Driver], None] | None = None
+        self._engine: EngineClient | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def open(self, on_exit: Callable[[Driver], None]) -> list[Driver]:
+        self._on_exit = on_exit
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.chmod(0o700)
+        (self._directory / "drivers").mkdir(mode=0o700, exist_ok=True)
+        if self._engine is None:
+            self._engine = EngineClient(self._directory, self.abandoned_after)
+        await self._engine.hold()
+        try:
+            await self._engine.ensure(self._pool)
+            await self._adopt()
+        except BaseException:
+            self._engine.release()
+            raise
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch(self._engine))
+        return [Driver(each.cluster, each.generation, alive=True) for each in self._drivers.values()]
+
+    async def start(self, spec: DriverSpec) -> None:
+        engine = self._opened()
+        running = self._drivers.get(spec.cluster)
+        if running is not None:
+            if running.generation == spec.generation and not running.ended():
+                return
+            await self.stop(spec.cluster, STOP_GRACE)
+        directory = self._directory / "drivers" / mark(spec.cluster, spec.generation)
+        try:
+            child = self._launch(spec, directory, engine)
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise StartFailed(f"The Spark driver could not be started: {error.strerror or error}.") from error
+        identity = Identity.of(child.pid) or Identity(child.pid, 0.0)
+        state = _State(spec.cluster, spec.generation, child.pid, identity.started)
+        (directory / "state.json").write_bytes(msgspec.json.encode(state))
+        self._drivers[spec.cluster] = _Running(spec.cluster, spec.generation, directory, identity, child)
+
+    async def stop(self, cluster: str, grace: float) -> None:
+        running = self._drivers.get(cluster)
+        if running is None:
+            return
+        running.identity.send(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(running.gone.wait(), grace)
+        except TimeoutError:
+            for process in await asyncio.to_thread(marked, mark(running.cluster, running.generation)):
+                with contextlib.suppress(Exception):
+                    process.kill()
+            await running.gone.wait()
+
+    async def resize(self, pools: dict[str, Resources]) -> None:
+        """Take over the pool's new size. Growth is offered at once; a smaller pool is kept by granting less, and by
+        the engine when it next starts. Raises ValueError unless there is exactly one pool.
+        """
+        self._pool = _only(pools)
+        if self._engine is not None:
+            self._engine.resize(self._pool)
+
+    async def close(self) -> None:
+        await self._end_watching()
+        for running in self._drivers.values():
+            if running.child is not None and running.child.poll() is None:
+                # The next service looks after it; nobody here waits for it any more.
+                running.child.returncode = 0
+        self._drivers.clear()
+        if self._engine is not None:
+            self._engine.release()
+            self._engine = None
+
+    async def shutdown(self) -> None:
+        if self._engine is None:
+            return
+        await asyncio.gather(*(self.stop(cluster, STOP_GRACE) for cluster in list(self._drivers)))
+        await self._end_watching()
+        await self._engine.end()
+        self._engine.release()
+        self._engine = None
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    # --- drivers -------------------------------------------------------------------------------------------------
+
+    def _launch(self, spec: DriverSpec, directory: Path, engine: EngineClient) -> subprocess.Popen[bytes]:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(mode=0o700)
+        config = DriverConfig(
+            cluster=spec.cluster,
+            generation=spec.generation,
+            user=spec.user,
+            name=spec.name,
+            agent_url=spec.agent_url,
+            master=engine.master,
+            executor=spec.executor,
+            directory=str(directory),
+            conf=spec.conf,
+            lease=spec.lease,
+        )
+        path = directory / "config.json"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(config))
+        with (directory / "driver.log").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "emberhub_driver"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=for_driver()
+                | {
+                    ENV_CONFIG: str(path),
+                    ENV_AGENT_TOKEN: spec.agent_token,
+                    ENV_CONNECT_TOKEN: spec.connect_token,
+                    ENV_SPARK_SECRET: engine.secret(),
+                    ENV_MARK: mark(spec.cluster, spec.generation),
+                },
+                start_new_session=True,
+            )
+
+    async def _adopt(self) -> None:
+        """Find the drivers that an earlier service left, and clear up after those that have ended since."""
+        for directory in sorted((self._directory / "drivers").iterdir()):
+            try:
+                state = msgspec.json.decode((directory / "state.json").read_bytes(), type=_State)
+            except (OSError, msgspec.MsgspecError):
+                # A service died between making the directory and noting the process.
+                await clear(directory.name, patience=0)
+                self._remove(directory)
+                continue
+            known = self._drivers.get(state.cluster)
+            if known is not None and known.generation == state.generation:
+                continue
+            identity = Identity(state.pid, state.started)
+            if identity.alive():
+                self._drivers[state.cluster] = _Running(state.cluster, state.generation, directory, identity)
+            else:
+                await clear(directory.name, patience=EXECUTORS_LEAVE)
+                self._remove(directory)
+
+    async def _watch(self, engine: EngineClient) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            for running in list(self._drivers.values()):
+                if running.burial is None and running.ended():
+                    running.burial = asyncio.create_task(self._bury(running))
+            if not engine.alive():
+                log.warning("Spark's master and worker are gone; starting them again")
+                try:
+                    await engine.ensure(self._pool)
+                except StartFailed as error:
+                    log.error("%s", error)
+
+    async def _bury(self, running: _Running) -> None:
+        """A driver has ended: see its executors gone, remove its files, tell the service."""
+        status = running.child.returncode if running.child is not None else None
+        await clear(mark(running.cluster, running.generation), EXECUTORS_LEAVE)
+        message = await asyncio.to_thread(why, running.directory, status)
+        await asyncio.to_thread(self._remove, running.directory)
+        if self._drivers.get(running.cluster) is running:
+            del self._drivers[running.cluster]
+        log.info("driver of %s ended: %s", running.cluster, message)
+        running.gone.set()
+        if self._on_exit is not None:
+            self._on_exit(Driver(running.cluster, running.generation, alive=False, message=message))
+
+    def _remove(self, directory: Path) -> None:
+        """Remove a driver's files, and what its executors left in the worker's directory."""
+        with contextlib.suppress(OSError):
+            application = (directory / FILE_APPLICATION).read_text().strip()
+            if application.startswith("app-") and "/" not in application:
+                shutil.rmtree(self._directory / "work" / application, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    async def _end_watching(self) -> None:
+        burials = [each.burial for each in self._drivers.values() if each.burial is not None]
+        tasks = [task for task in (self._watcher, *burials) if task is not None]
+        self._watcher = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _opened(self) -> EngineClient:
+        if self._engine is None or self._watcher is None:
+            raise StartFailed("The service is still starting; try again in a moment.")
+        return self._engine
+
+
+def _only(pools: dict[str, Resources]) -> Resources:
+    if len(pools) != 1:
+        raise ValueError(f"the local backend has exactly one pool, this machine; {len(pools)} are configured")
+    return next(iter(pools.values()))

@@ -1,0 +1,79 @@
+"""Processes that are ours but maybe not our children: found, recognised and ended.
+
+A process is known by its id and its start time together, since ids are used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from dataclasses import dataclass
+
+import psutil
+from emberhub.wire.driver import ENV_MARK
+
+_POLL = 0.1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process, for as long as it lives."""
+
+    pid: int
+    started: float
+    """When, in seconds of the machine's own counting: compared, never shown."""
+
+    @classmethod
+    def of(cls, pid: int) -> Identity | None:
+        """The process that has this id now; None if none does."""
+        try:
+            return cls(pid, psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return None
+
+    def alive(self) -> bool:
+        """Whether it still runs; one that has ended and only waits to be noticed does not."""
+        try:
+            process = psutil.Process(self.pid)
+            # The two readings of one start time may differ in their last digits after a step of the clock.
+            return abs(process.create_time() - self.started) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal it, if it still runs."""
+        if self.alive():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(self.pid).send_signal(number)
+
+    async def gone(self, timeout: float) -> bool:
+        """Wait until it has ended; False if it still runs after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while self.alive():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_POLL)
+        return True
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Every process of the driver with this mark: the driver, its JVM, its executors, their Python workers."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(ENV_MARK) == mark:
+                found.append(process)
+    return found
+
+
+async def clear(mark: str, patience: float) -> None:
+    """Wait until no process of this driver is left; those that stay longer than `patience` seconds are killed."""
+    deadline = time.monotonic() + patience
+    while left := await asyncio.to_thread(marked, mark):
+        if time.monotonic() > deadline:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        await asyncio.sleep(_POLL)
