@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 _OURS = ("JUPYTERHUB_", "CONFIGPROXY_", "EMBERHUB_", "SPARK_", "PYSPARK_")
-_KEPT = ("EMBERHUB_CACHE",)
+# EMBERHUB_STATE marks every process of a hub on one machine, so that none is missed when it ends.
+_KEPT = ("EMBERHUB_CACHE", "EMBERHUB_STATE")
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE_KEY", "API_KEY")
 
 
