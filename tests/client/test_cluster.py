@@ -40,7 +40,7 @@ def test_it_waits_until_the_cluster_takes_work_and_says_for_what(
     said = ["asking the hub", "Waiting for the engine", "Spark starts", "Cluster main is ready"]
     assert [text for text in said if text in shown] == said
     assert sorted(said, key=shown.index) == said
-    assert "0 of 0 to 4 executors run" in shown
+    assert "It has 0 executors, and gets up to 4 as there is work" in shown
     assert service.asked[1].path == "clusters/c-1?after=1&wait=1"
 
 

@@ -187,7 +187,8 @@ _STOPPED = {"stopped": "stopped", "failed": "failed"}
 def _ready(seen: rest.Cluster) -> str:
     asked = seen.executors
     again = f" It was started again, for it had stopped: {seen.restarted.rstrip('.')}." if seen.restarted else ""
-    have = f"{len(seen.running)} of {asked.min} to {asked.max} executors run; more come as there is work"
+    count = len(seen.running)
+    have = f"It has {count} executor{'' if count == 1 else 's'}, and gets up to {asked.max} as there is work"
     return f"Cluster {seen.name} is ready.{again} {have}"
 
 

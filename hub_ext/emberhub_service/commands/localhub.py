@@ -120,8 +120,8 @@ def prepare(state: Path, port: int, executors: int, site: Path | None = None, us
 class Supervisor:
     """Runs a local hub as a child, and leaves no process behind. Use it in a `with` statement in the main thread.
 
-    From its beginning to its end, SIGINT and SIGTERM are caught: the first makes `wait` raise Interrupted, later ones
-    change nothing, so that cleaning up is never interrupted. What may block for long belongs in another thread.
+    From its beginning to its end, SIGINT, SIGTERM and SIGHUP are caught: the first makes `wait` raise Interrupted,
+    later ones change nothing, so that cleaning up is never interrupted. What may block for long belongs in another thread.
     """
 
     def __init__(self, hub: LocalHub, say: Callable[[str], None]) -> None:
@@ -134,7 +134,7 @@ class Supervisor:
         self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> Supervisor:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # A handler of our own is also what resets, in the children, a SIGINT that a shell's `&` has ignored.
             self._handlers[number] = signal.signal(number, self._on_signal)
         return self
@@ -200,15 +200,17 @@ class Supervisor:
         if self._process is None:
             return
         self._say("Stopping the hub and everything that it started.")
-        if self._process.poll() is None:
-            self._process.terminate()
         try:
+            if self._process.poll() is None:
+                self._process.terminate()
             self._process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._say(f"The hub did not stop in {STOP_TIMEOUT:.0f} s and is ended by force.")
-        self._stop_spark()
-        self.left = leftovers.end(self.hub.state)
-        self._process.wait()
+            self._stop_spark()
+        except subprocess.TimeoutExpired as late:
+            who = "Spark" if "--shutdown" in late.cmd else "The hub"
+            self._say(f"{who} did not stop in {STOP_TIMEOUT:.0f} s and is ended by force.")
+        finally:
+            self.left = leftovers.end(self.hub.state)
+            self._process.wait()
 
     def _stop_spark(self) -> None:
         """Drivers and executors outlive the service by design: tell the service's backend to end them all."""
@@ -221,19 +223,16 @@ class Supervisor:
             f"--EmberhubService.site={self.hub.site}",
         ]
         with self.hub.log.open("ab") as log:
-            try:
-                subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, leftovers.ENV_STATE: str(self.hub.state)},
-                    start_new_session=True,
-                    timeout=STOP_TIMEOUT,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                self._say("Spark did not stop in time and is ended by force.")
+            subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, leftovers.ENV_STATE: str(self.hub.state)},
+                start_new_session=True,
+                timeout=STOP_TIMEOUT,
+                check=False,
+            )
 
 
 def free_ports(count: int) -> list[int]:

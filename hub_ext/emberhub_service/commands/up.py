@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 from .localhub import Interrupted, LocalHub, Supervisor, prepare
@@ -41,8 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(text, flush=True)
+    """Tell the person at the terminal, if there still is one: a closed one must not keep the hub from stopping."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 def default_state() -> Path:
