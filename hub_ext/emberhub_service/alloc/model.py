@@ -284,3 +284,5 @@ class Plan(Struct, frozen=True):
     """Decisions in the order in which they were made."""
 
     decisions: tuple[Grant | Reclaim | CallOff | Revoke | Refuse, ...] = ()
+    fair: dict[str, int] = {}
+    """Executors that are each cluster's fair share now, by the cluster's id."""

@@ -1,146 +1,104 @@
-"""`plan(snapshot)`: rules A, C (flat), D, J and K over whole executors; reclaims in two phases (I)."""
+"""`plan(snapshot)`: one decision that sees everybody's demand. Read as a recipe; each step is a module.
+
+Where rules meet, the order is: A (never more than there is), floors, guarantees in use (B, M), D (everyone before
+anyone's second), C with E (hierarchical fairness with memory), K (nothing idle that somebody can use). Three meetings
+are decided here for all:
+
+* K with B: a queue's `max` is kept even where that leaves executors idle; K speaks of what a queue may take.
+* K with G, H and M: what is free but set free for an earlier claim, or kept for a reservation about to start, is not
+  given to others unless they are gone in time.
+* J with C: among equals of one priority whoever holds an executor keeps it, before `waiting since` and `id` decide.
+
+Nobody is revoked who was not named by an earlier plan, idle executors included (I): those are named with the present as
+their deadline, so that the next plan may revoke them.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from .claims import Claims
+from .decide import grants, takings
+from .fairness import Job
+from .filling import Filling
+from .jobs import Field, gather
+from .ledger import Ledger
+from .model import Plan, Snapshot
+from .preemption import Victims
+from .reasons import refusals
+from .reservations import kept_free
+from .rotation import turn_order
 
-from .model import CallOff, Cluster, Executor, Grant, Plan, Pool, Reclaim, Refuse, Resources, Revoke, Snapshot
-
-Decisions = list[Grant | Reclaim | CallOff | Revoke | Refuse]
+__all__ = ["plan"]
 
 
 def plan(snapshot: Snapshot) -> Plan:
-    """Decide who is granted executors, who is asked to give some back, and who waits for what."""
-    clusters = sorted(snapshot.clusters, key=lambda cluster: cluster.id)
-    pools = sorted(snapshot.pools, key=lambda pool: pool.name)
-    free = _free(pools, clusters)
-    fair = _fair(snapshot, pools, clusters)
-    decisions: Decisions = []
-    lacking: list[Cluster] = []
-    for cluster in clusters:
-        if cluster.frozen:
-            continue
-        kept = _kept(cluster)
-        lacks = fair[cluster.id] - kept
-        for pool in _reach(cluster, pools):
-            n = min(lacks, cluster.executor.how_many(free[pool.name]))
-            if n > 0:
-                free[pool.name] -= cluster.executor * n
-                lacks -= n
-                decisions.append(Grant(cluster.id, n, pool.name, "C", "Its fair share has room for more."))
-        if _demand(cluster) > fair[cluster.id] or lacks > 0:
-            lacking.append(cluster)
-    decisions += _give_back(snapshot, clusters, fair, bool(lacking))
-    for place, cluster in enumerate(lacking, 1):
-        n = _demand(cluster) - _kept(cluster)
-        decisions.append(Refuse(cluster.id, max(n, 1), "C", "millicores", place, None, "", "Others use the rest."))
-    return Plan(tuple(decisions))
+    """Decide who is granted executors, who is asked to give some back, and tell everybody else why not.
+
+    Pure: the same snapshot, in any order of its parts, gives the same plan.
+    """
+    # 1. Read the snapshot: pools and queues as accounts (A, B), clusters as jobs, constraints filtered and scored (L).
+    work = gather(snapshot)
+    # 2. Fair shares, as if nothing were held: floors, guarantees, everyone's first, then the rest (B, C, D, E, F).
+    turns = turn_order([job for job in work.jobs if _plays(job)], work.users, snapshot.now, snapshot.rules)
+    filling, promised, kept = _shares(work, turns)
+    # 3. What is free now, and what will be once everything revoked is gone.
+    now = work.held(work.ledger(), work.jobs)
+    soon = _soon(work, now.copy())
+    # 4. Claims in the order of filling: from what is free, from what is coming, by asking for some back (F, G, H, I).
+    claims = Claims(work, now, soon, Victims(work), kept)
+    claims.serve(filling.steps[:promised])
+    for pool, amount in sorted(kept.items()):
+        claims.hold(pool, amount, "M", "A reservation starts soon.")
+    claims.serve(filling.steps[promised:])
+    # 5. Nothing stays idle that somebody can use (K).
+    claims.rest(work.jobs)
+    # 6. Both phases of taking back, for claims and for what lies idle (I, J).
+    taking = takings(work, claims.victims.picks)
+    # 7. Every no gets its reason (N).
+    refused = refusals(work, claims, filling.ledger, taking.going, turns)
+    return Plan(
+        (*taking.revokes, *taking.calloffs, *grants(work, claims), *taking.reclaims, *refused),
+        {job.id: job.fair for job in work.jobs},
+    )
 
 
-def _demand(cluster: Cluster) -> int:
-    return min(cluster.ceiling, max(cluster.wanted, cluster.floor))
+def _plays(job: Job) -> bool:
+    """Whether a cluster takes part in sharing: its driver is heard from, and its queue exists."""
+    return not job.cluster.frozen and job.parent is not None
 
 
-def _live(cluster: Cluster) -> list[Executor]:
-    return sorted((e for e in cluster.executors if not e.revoked), key=lambda e: e.id)
+def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list[int]]]:
+    """Fair shares; how many of the steps are floors and guarantees; and what is kept for reservations (M)."""
+    fixed = [job for job in work.jobs if not _plays(job)]
+    players = [job for job in work.jobs if _plays(job)]
+    for job in fixed:
+        job.fair = job.live
+        for guarantee in work.guards(job):
+            for kind, amount in enumerate(job.need):
+                guarantee.left[kind] -= amount * job.live
+    filling = Filling(work.root, work.held(work.ledger(), fixed))
+    filling.floors(players)
+    if work.guarantees:
+        filling.firsts(_unserved(work, turns), guaranteed=True)
+        filling.guarantees(players)
+    promised = len(filling.steps)
+    kept = kept_free(work, filling.ledger)
+    filling.firsts(_unserved(work, turns))
+    filling.rest(players)
+    return filling, promised, kept
 
 
-def _kept(cluster: Cluster) -> int:
-    running = sum(1 for e in cluster.executors if not e.revoked and e.reclaiming is None)
-    return running + sum(p.executors for p in cluster.promises)
+def _unserved(work: Field, turns: list[Job]) -> list[Job]:
+    """First steps of the users who have nothing in this filling yet (D)."""
+    served = {job.user for job in work.jobs if job.fair}
+    return [job for job in turns if job.user not in served]
 
 
-def _reach(cluster: Cluster, pools: list[Pool]) -> list[Pool]:
-    return [
-        pool
-        for pool in pools
-        if (cluster.pools is None or pool.name in cluster.pools)
-        and cluster.executor.fits_in(pool.node or pool.capacity)
-    ]
-
-
-def _free(pools: list[Pool], clusters: list[Cluster]) -> dict[str, Resources]:
-    free = {pool.name: pool.capacity for pool in pools}
-    for cluster in clusters:
-        for executor in cluster.executors:
-            free[executor.pool] -= cluster.executor
-        for promise in cluster.promises:
-            free[promise.pool] -= cluster.executor * promise.executors
-    return free
-
-
-def _fair(snapshot: Snapshot, pools: list[Pool], clusters: list[Cluster]) -> dict[str, int]:
-    room = {pool.name: pool.capacity for pool in pools}
-    users = {user.name: user for user in snapshot.users}
-    fair = {cluster.id: 0 for cluster in clusters}
-    had: dict[str, int] = defaultdict(int)
-    turn: dict[str, float] = {}
-    for cluster in clusters:
-        for since in [e.since for e in cluster.executors if not e.revoked] + [p.since for p in cluster.promises]:
-            turn[cluster.user] = min(since, turn.get(cluster.user, since))
-        if cluster.frozen:
-            fair[cluster.id] = len(_live(cluster)) + sum(p.executors for p in cluster.promises)
-            for executor in cluster.executors:
-                room[executor.pool] -= cluster.executor
-            for promise in cluster.promises:
-                room[promise.pool] -= cluster.executor * promise.executors
-            had[cluster.user] += fair[cluster.id]
-    open_ = [c for c in clusters if not c.frozen]
-
-    def order(cluster: Cluster) -> tuple[object, ...]:
-        count = had[cluster.user]
-        user = users.get(cluster.user)
-        waits = user.waiting_since if user and user.waiting_since is not None else snapshot.now
-        rank: tuple[float, float] = (1, waits)
-        if cluster.user in turn:
-            over = snapshot.now >= turn[cluster.user] + snapshot.rules.rotation_quantum
-            rank = (2, -turn[cluster.user]) if over else (0, turn[cluster.user])
-        return (count, *(rank if count == 0 else (0, 0)), -cluster.priority, fair[cluster.id], cluster.id)
-
-    while True:
-        able = [
-            (order(cluster), cluster, pool)
-            for cluster in open_
-            if fair[cluster.id] < _demand(cluster)
-            for pool in [next((p for p in _reach(cluster, pools) if cluster.executor.fits_in(room[p.name])), None)]
-            if pool is not None
-        ]
-        if not able:
-            return fair
-        _, cluster, pool = min(able, key=lambda item: item[0])
-        room[pool.name] -= cluster.executor
-        fair[cluster.id] += 1
-        had[cluster.user] += 1
-
-
-def _give_back(snapshot: Snapshot, clusters: list[Cluster], fair: dict[str, int], waiting: bool) -> Decisions:
-    """Phase one and two (I) for those above their share while somebody waits, and for the idle (J)."""
-    now, rules = snapshot.now, snapshot.rules
-    decisions: Decisions = []
-    for cluster in clusters:
-        if cluster.frozen:
-            continue
-        live = _live(cluster)
-        promised = sum(p.executors for p in cluster.promises)
-        over_share = len(live) + promised - fair[cluster.id] if waiting else 0
-        over = max(over_share, len(live) + promised - cluster.ceiling)
-        idle = len(live) + promised - _demand(cluster)
-        live.sort(key=lambda e: (e.reclaiming is None, e.idle_since is None, e.cached_bytes + e.shuffle_bytes, e.id))
-        for executor in live:
-            sleeping = executor.idle_since is not None
-            rested = sleeping and (waiting or now - (executor.idle_since or 0.0) >= rules.idle_after)
-            needed = over > 0 or (idle > 0 and rested)
-            if not needed:
-                if executor.reclaiming is not None:
-                    decisions.append(CallOff(cluster.id, (executor.id,), "Nobody needs it any more."))
-                continue
-            if executor.reclaiming is None and now < executor.since + rules.min_hold:
-                continue
-            over -= 1
-            idle -= 1
-            if executor.reclaiming is None:
-                at = now if sleeping else now + rules.reclaim_notice
-                decisions.append(Reclaim(cluster.id, (executor.id,), at, "I", "Others wait below their fair share."))
-            elif executor.reclaiming.deadline <= now:
-                decisions.append(Revoke(cluster.id, (executor.id,), "I", "It was asked for and is still needed."))
-    return decisions
+def _soon(work: Field, ledger: Ledger) -> Ledger:
+    """Add what has been revoked and is not seen gone; what a driver holds that is not heard from may never go."""
+    index = {pool.name: number for number, pool in enumerate(work.pools)}
+    for job in work.jobs:
+        if job.leaving and not job.cluster.frozen:
+            for executor in job.cluster.executors:
+                if executor.revoked and executor.pool in index:
+                    ledger.take(job.need, work.accounts(job, index[executor.pool]), -1)
+    return ledger

@@ -1,0 +1,202 @@
+"""Serving what is due: from free room, from what is on its way, or by asking for executors back (F, G, H, I).
+
+Two ledgers are kept. `now` has the room that nothing holds; `soon` adds what has been revoked, and what the claims of
+this plan take back, and has all claims so far deducted. An executor is granted only if it fits in both: what is free
+now but spoken for is left to the claim that it was set free for, so that small requests cannot keep a gang or a large
+executor waiting (G). Others may fill that room in if they end, or can be asked to leave again, before the claim's date.
+
+Claims are served in the order of filling, with those starved for longer than `starvation_after` first (H). Such a claim
+keeps whatever comes free in its first pool, even where that is not enough yet. So a starved cluster is served, at
+latest, once the last executor above a fair share in its reach may leave: after `starvation_after` + `min_hold` +
+`reclaim_notice` (+ a deferral) + `executor_start`, if it fits beside what is frozen, floor or guarantee there.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .fairness import Job
+from .jobs import Field
+from .ledger import Ledger
+from .preemption import LATER, Candidate, Pick, Victims
+
+__all__ = ["Claims", "Wait"]
+
+
+@dataclass(slots=True, eq=False)
+class Wait:
+    """A claim that is not met yet."""
+
+    rule: str
+    date: float | None
+    """When room for it is expected; None if nothing is on its way."""
+    pool: int
+
+
+class Claims:
+    """The claims of one plan, as they are served one after another."""
+
+    def __init__(self, work: Field, now: Ledger, soon: Ledger, victims: Victims, kept: dict[int, list[int]]) -> None:
+        self.work = work
+        self.now = now
+        self.soon = soon
+        self.victims = victims
+        self.kept = kept
+        """By pool: what is kept for reservations about to start."""
+        self.grants: list[tuple[Job, int, str]] = []
+        """Cluster, pool and rule of each executor granted."""
+        self.waits: dict[str, Wait] = {}
+        self.held: dict[int, float] = {}
+        """By pool: the earliest date of a claim that room there is kept for."""
+        self._seen: dict[Job, int] = {}
+        self._hopeless: set[object] = set()
+        self._leaving = self._leaves()
+
+    def serve(self, steps: Iterable[Job]) -> None:
+        """Serve fair shares in this order: each step that a cluster does not hold is a claim."""
+        due: list[tuple[Job, int]] = []
+        for job in steps:
+            count = self._seen[job] = self._seen.get(job, 0) + 1
+            if count > job.live:
+                if count > job.gang or job.live >= job.gang:
+                    due.append((job, 1))
+                elif count == job.gang:  # what a gang lacks is one claim
+                    due.append((job, job.gang - job.live))
+        rules, now = self.work.snapshot.rules, self.work.snapshot.now
+
+        def patience(claim: tuple[Job, int]) -> tuple[bool, float]:
+            since = claim[0].cluster.starved_since
+            starved = since is not None and now - since > rules.starvation_after
+            return not starved, since if starved and since is not None else 0.0
+
+        due.sort(key=patience)
+        for job, count in due:
+            self._claim(job, count, starved=not patience((job, count))[0])
+
+    def hold(self, pool: int, amount: list[int], rule: str, why: str) -> None:
+        """Keep this much of a pool free, asking for it back where it is in use (M)."""
+        taken = self.victims.drain(pool, self._plus(self.soon.rooms[pool], amount), self.soon) if any(amount) else []
+        date = max((candidate.leaves for candidate in taken), default=self.work.snapshot.now)
+        self.victims.picks += [Pick(candidate, rule, candidate.leaves, why) for candidate in taken]
+        for ledger in (self.now, self.soon):
+            ledger.rooms[pool] = [room - most for room, most in zip(ledger.rooms[pool], amount, strict=True)]
+        self.held[pool] = min(date, self.held.get(pool, date))
+
+    def rest(self, jobs: Sequence[Job]) -> None:
+        """What is still free goes to whoever can use it, least level first, beyond fair shares too (K)."""
+        heap = []
+        for job in jobs:
+            have = job.live + job.granted
+            if have < job.demand and job.reach and not job.cluster.frozen:
+                heap.append((self._level(job), job.rank, job))
+        heapq.heapify(heap)
+        while heap:
+            _, _, job = heapq.heappop(heap)
+            count = max(1, job.gang - job.live - job.granted)
+            placed = self._place(job, count, fill=True)
+            if placed is None:
+                continue
+            rule = "K" if job.live + job.granted >= job.fair else "C"
+            self._grant(job, placed, rule)
+            if job.live + job.granted < job.demand:
+                heapq.heappush(heap, (self._level(job), job.rank, job))
+
+    def _claim(self, job: Job, count: int, *, starved: bool) -> None:
+        key = (job.need, job.reach, job.caps, count, self.work.guards(job))
+        placed = self._place(job, count, fill=False)
+        if placed is not None:
+            self._grant(job, placed, "D" if job.live + job.granted == 0 else "C")
+            return
+        arranged = None if key in self._hopeless else self._arrange(job, count)
+        if arranged is None:
+            self._hopeless.add(key)
+            if starved:
+                self.soon.take(job.need, self.work.accounts(job, job.reach[0]), count)
+                self.waits.setdefault(job.id, Wait("H", None, job.reach[0]))
+                self.held[job.reach[0]] = self.work.snapshot.now  # nobody fills in
+            return
+        pools, chosen = arranged
+        now = self.work.snapshot.now
+        date = max(
+            [now, *(candidate.leaves for candidate in chosen), *(self._leaving.get(pool, now) for pool in pools)]
+        )
+        if not chosen:
+            date = max(self._leaving.get(pool, now) for pool in pools) if pools else now
+        first = job.live + job.granted == 0
+        self.waits.setdefault(job.id, Wait("F" if count > 1 else "I", date, pools[0]))
+        later = max((candidate.leaves for candidate in chosen if candidate.when == LATER), default=now)
+        rule = "D" if first else "C"
+        why = "A user waits for a first executor." if first else "Others have less than their fair share."
+        self.victims.picks += [Pick(candidate, rule, later, why) for candidate in chosen]
+        for pool in pools:
+            self.held[pool] = min(date, self.held.get(pool, date))
+
+    def _place(self, job: Job, count: int, *, fill: bool) -> list[int] | None:
+        """Pools in which so many executors fit in both ledgers, taken from them; None, and nothing taken, if not."""
+        placed: list[tuple[int, bool]] = []
+        for _ in range(count):
+            for pool in job.reach:
+                accounts = self.work.accounts(job, pool)
+                if not self.now.fits(job.need, accounts):
+                    continue
+                spare = self.soon.fits(job.need, accounts)
+                if spare or (fill and self._gone_by(job, pool) and self.soon.fits(job.need, job.caps)):
+                    self.now.take(job.need, accounts)
+                    self.soon.take(job.need, accounts if spare else job.caps)
+                    placed.append((pool, spare))
+                    break
+            else:
+                for pool, spare in placed:
+                    accounts = self.work.accounts(job, pool)
+                    self.now.take(job.need, accounts, -1)
+                    self.soon.take(job.need, accounts if spare else job.caps, -1)
+                return None
+        return [pool for pool, _ in placed]
+
+    def _gone_by(self, job: Job, pool: int) -> bool:
+        """Whether a cluster that fills in would be gone before the claim that the pool's room is kept for (G)."""
+        rules, cluster = self.work.snapshot.rules, job.cluster
+        date = self.held.get(pool)
+        if date is None:
+            return False
+        leave = rules.min_hold + rules.reclaim_notice
+        if cluster.gang_seconds is not None:
+            leave = min(leave, cluster.gang_seconds)
+        return self.work.snapshot.now + rules.executor_start + leave <= date
+
+    def _grant(self, job: Job, pools: list[int], rule: str) -> None:
+        job.granted += len(pools)
+        self.grants += [(job, pool, rule) for pool in pools]
+
+    def _arrange(self, job: Job, count: int) -> tuple[list[int], list[Candidate]] | None:
+        """Pools in which so many executors will fit, and what has to leave for it; None, with nothing done, if none."""
+        pools: list[int] = []
+        chosen: list[Candidate] = []
+        for _ in range(count):
+            pool = next((p for p in job.reach if self.soon.fits(job.need, self.work.accounts(job, p))), None)
+            if pool is None:
+                pool = next((p for p in job.reach if self.victims.free(job, p, 1, self.soon, chosen)), None)
+            if pool is None:
+                for back in pools:
+                    self.soon.take(job.need, self.work.accounts(job, back), -1)
+                self.victims.undo(chosen, self.soon)
+                return None
+            self.soon.take(job.need, self.work.accounts(job, pool))
+            pools.append(pool)
+        return pools, chosen
+
+    def _level(self, job: Job) -> float:
+        return (job.live + job.granted + 1) * job.share
+
+    def _leaves(self) -> dict[int, float]:
+        """By pool: when what has been revoked there is expected to be gone."""
+        now = self.work.snapshot.now
+        leaving = {executor.pool for job in self.work.jobs for executor in job.cluster.executors if executor.revoked}
+        return {number: now for number, pool in enumerate(self.work.pools) if pool.name in leaving}
+
+    @staticmethod
+    def _plus(room: list[int], amount: list[int]) -> list[int]:
+        """The room needed for an amount to be kept: only in the resources that it has."""
+        return [most if most else min(have, 0) for have, most in zip(room, amount, strict=True)]

@@ -1,0 +1,201 @@
+"""Hierarchical dominant-resource fairness (C), as a tree of nodes that know their own level.
+
+DRF (Ghodsi et al., NSDI 2011) serves whoever has the smallest dominant share: the largest, over the resources, of what
+it holds divided by what there is. In a tree, adding up a node's resources starves leaves: a child whose resource nobody
+else wants lifts its parent's share, and its sisters are never served. H-DRF (Bhattacharya et al., SoCC 2013) corrects
+that twice, and so do we:
+
+* a node's share is computed from its children *rescaled to the level of the least of them that can still be served*;
+* children that are blocked, because they want nothing more or because what they need has run out, do not count as
+  that least one.
+
+In whole executors, the least level among children that can be served is the one that progressive filling has reached:
+the next child served is always the least, after its step, so the levels reached only rise. A child above that level
+counts as if it were at it, in the proportions of what it holds; one below counts as it is. Each step costs one heap
+operation a node on the way down, O(log n).
+
+`user-fair` puts a virtual node for each user of a leaf who has several clusters there. `fifo` has one level for all,
+so that the order of the clusters alone decides.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from .ledger import Amount
+from .model import Cluster, Executor, Policy
+
+__all__ = ["Job", "Node", "Shares"]
+
+Shares = tuple[float, float, float, float]
+NOTHING: Shares = (0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A cluster while a plan is made: what the steps need of it, computed once."""
+
+    cluster: Cluster
+    id: str
+    user: str
+    need: Amount
+    """Size of one executor."""
+    shares: Shares
+    """That size as shares of everything there is."""
+    share: float
+    """The largest of them: the dominant share of one executor."""
+    demand: int
+    floor: int
+    gang: int
+    live: int
+    """Executors held and promised, less those revoked."""
+    leaving: int
+    """Executors revoked and not seen gone."""
+    promised: int
+    marked: int
+    """Executors that phase one has named."""
+    at: dict[int, int]
+    """Of `live`, how many in each pool."""
+    wants: int = 0
+    """Its demand, were it not for what makes it impossible."""
+    reach: tuple[int, ...] = ()
+    """Pools where its executors may start, best first (L)."""
+    places: tuple[int, ...] = ()
+    """Those, and pools where it holds executors though no more may start there."""
+    caps: tuple[int, ...] = ()
+    """Accounts of the bounded queues above it (B)."""
+    guards: tuple[list[int], ...] = ()
+    """What is left of the guarantees above it, while filling (B, M)."""
+    parent: Node | None = None
+    boost: float = 0.0
+    """Dominant share by which its user's credit lowers its level (E)."""
+    rank: int = 0
+    """Its place by priority, waiting time and id among those that hold the executor in question already."""
+    rank_new: int = 0
+    """Its place among those that would have to be given it: after every holder of its priority (J)."""
+    fair: int = 0
+    """Executors that filling gives it: its fair share."""
+    slots: dict[int, int] = field(default_factory=dict)
+    """While filling: executors it holds that are not matched to its share yet, by pool."""
+    granted: int = 0
+    spare: int = 0
+    """Executors above its fair share that no claim has taken yet."""
+    named: list[Executor] = field(default_factory=list)
+    """Executors that a claim takes from it."""
+    fifo: bool = False
+
+    @property
+    def step(self) -> int:
+        """Executors in its next step: a gang at once, then one by one (F)."""
+        return self.gang - self.fair if self.fair < self.gang else 1
+
+    def key(self) -> tuple[float, int, Job]:
+        """Where it stands among its sisters: level after its next step, then the total order of rule C."""
+        after = self.fair + (self.gang - self.fair if self.fair < self.gang else 1)
+        if self.fifo:
+            return 0.0, self.rank if self.live else self.rank_new, self
+        return after * self.share - self.boost, self.rank if after <= self.live else self.rank_new, self
+
+
+class Node:
+    """A queue, or a user with several clusters, while shares are filled."""
+
+    __slots__ = (
+        "boost",
+        "children",
+        "fifo",
+        "heap",
+        "high",
+        "high_sum",
+        "level",
+        "low",
+        "name",
+        "parent",
+        "policy",
+        "vector",
+        "weight",
+    )
+
+    def __init__(self, name: str, policy: Policy, weight: float, parent: Node | None, boost: float = 0.0) -> None:
+        self.name = name
+        self.policy = policy
+        self.fifo = policy == "fifo"
+        self.weight = weight
+        self.parent = parent
+        self.boost = boost
+        self.children: list[Node | Job] = []
+        self.heap: list[tuple[float, int, Node | Job]] = []
+        self.level = 0.0
+        """The level that filling has reached among its children."""
+        self.low: list[float] = [0.0] * 4
+        """Sum of the children at or below that level, as they are."""
+        self.high: list[tuple[float, int, Shares]] = []
+        """Children above it: (level, order, proportions), as a heap."""
+        self.high_sum: list[float] = [0.0] * 4
+        self.vector: Shares = NOTHING
+        """What it counts as, rescaled, in shares of everything."""
+
+    def open(self, able: set[Job]) -> bool:
+        """Start a round of filling among these jobs, the rest being blocked. False if none of them is below."""
+        self.heap, self.high, self.level = [], [], 0.0
+        self.low, self.high_sum = [0.0] * 4, [0.0] * 4
+        for order, child in enumerate(self.children):
+            if isinstance(child, Node):
+                if child.open(able):
+                    self.heap.append(child.key())
+                vector, weight = child.vector, child.weight
+                share = max(vector)
+            else:
+                if child in able:
+                    self.heap.append(child.key())
+                vector = tuple(part * child.fair for part in child.shares)  # type: ignore[assignment]
+                weight, share = 1.0, child.share * child.fair
+            if share > 0.0:
+                size = weight / share
+                each: Shares = (vector[0] * size, vector[1] * size, vector[2] * size, vector[3] * size)
+                self.high.append((share / weight, order, each))
+                self.high_sum = [total + part for total, part in zip(self.high_sum, each, strict=True)]
+        heapq.heapify(self.heap)
+        heapq.heapify(self.high)
+        self._rescale()
+        return bool(self.heap)
+
+    def key(self) -> tuple[float, int, Node]:
+        """Where it stands among its sisters, by what its best child would add."""
+        best = self.heap[0]
+        child = best[2]
+        while isinstance(child, Node):
+            child = child.heap[0][2]
+        if self.parent is not None and self.parent.fifo:
+            return 0.0, best[1], self
+        v, s, k = self.vector, child.shares, child.step
+        after = max(v[0] + s[0] * k, v[1] + s[1] * k, v[2] + s[2] * k, v[3] + s[3] * k)
+        return after / self.weight - self.boost, best[1], self
+
+    def _rescale(self) -> None:
+        """Recompute what this node counts as, at the level reached."""
+        while self.high and self.high[0][0] <= self.level:
+            level, _, each = heapq.heappop(self.high)
+            for kind in range(4):
+                self.low[kind] += each[kind] * level
+                self.high_sum[kind] -= each[kind]
+        low, f = self.low, self.level
+        if self.high and f > 0.0:
+            high = self.high_sum
+            self.vector = (low[0] + f * high[0], low[1] + f * high[1], low[2] + f * high[2], low[3] + f * high[3])
+        else:
+            self.vector = (low[0], low[1], low[2], low[3])
+
+    def rise(self, gain: Shares, level: float) -> None:
+        """A child gained something by a step, and its level is now the one reached."""
+        low = self.low
+        low[0] += gain[0]
+        low[1] += gain[1]
+        low[2] += gain[2]
+        low[3] += gain[3]
+        self.level = max(self.level, level)
+        if self.high:
+            self._rescale()
+        else:
+            self.vector = (low[0], low[1], low[2], low[3])

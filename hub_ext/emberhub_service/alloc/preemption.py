@@ -1,0 +1,181 @@
+"""Preemption in two phases (I): who could lose what, cheapest first, and what has been asked for already.
+
+Only what lies above a cluster's fair share may be taken, never below a floor or a guarantee: a fair share includes the
+floor and the guarantees that the pools can keep, and a queue that holds no more than its guarantee loses nothing to
+others even where they cannot. An executor already named is taken first, so that a reclaim in progress is never traded
+for another (J); then those that may be named now: idle before busy, least cached and shuffle data, least work lost;
+last those still within `min_hold`, which only date the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .fairness import Job
+from .jobs import Field
+from .ledger import Ledger
+from .model import Executor
+
+__all__ = ["Candidate", "Pick", "Victims"]
+
+NAMED, NOW, LATER = 0, 1, 2
+
+
+@dataclass(slots=True, eq=False)
+class Candidate:
+    """One executor, or one promise of one, above its cluster's fair share."""
+
+    job: Job
+    executor: Executor | None
+    """None: promised and not seen yet."""
+    pool: int
+    when: int
+    """`NAMED` already, nameable `NOW`, or `LATER`."""
+    leaves: float
+    """The earliest time at which it could be revoked."""
+    taken: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Pick:
+    """A candidate that a claim needs gone."""
+
+    candidate: Candidate
+    rule: str
+    date: float
+    """When the claim can be met: no executor need leave before it."""
+    why: str
+
+
+class Victims:
+    """Candidates by account, cheapest first."""
+
+    def __init__(self, work: Field) -> None:
+        self.work = work
+        self.picks: list[Pick] = []
+        self._lists: dict[int, list[Candidate]] = {}
+        self._next: dict[int, int] = {}
+        candidates: list[tuple[tuple[object, ...], Candidate]] = []
+        index = {pool.name: number for number, pool in enumerate(work.pools)}
+        for job in work.jobs:
+            job.spare = job.live - job.fair
+            if job.spare > 0 and not job.cluster.frozen:
+                candidates += _candidates(work, job, index)
+        candidates.sort(key=lambda item: item[0])
+        for _, candidate in candidates:
+            for account in work.accounts(candidate.job, candidate.pool):
+                self._lists.setdefault(account, []).append(candidate)
+
+    def free(self, claimant: Job, pool: int, count: int, soon: Ledger, chosen: list[Candidate]) -> bool:
+        """Choose candidates until so many executors of the claimant fit in `soon`; False, with none, if they cannot."""
+        accounts = self.work.accounts(claimant, pool)
+        kept, start = dict(self._next), len(chosen)
+        while (short := soon.short(claimant.need, accounts, count)) is not None:
+            candidate = self._cheapest(short[0], claimant)
+            if candidate is None:
+                self.undo(chosen[start:], soon)
+                del chosen[start:]
+                self._next = kept
+                return False
+            for gone in self._with_gang(candidate):
+                self._choose(gone, soon)
+                chosen.append(gone)
+        return True
+
+    def undo(self, chosen: Iterable[Candidate], soon: Ledger) -> None:
+        """Put candidates back that a claim turned out not to be able to use."""
+        for candidate in chosen:
+            candidate.taken = False
+            candidate.job.spare += 1
+            soon.take(candidate.job.need, self.work.accounts(candidate.job, candidate.pool))
+            for guarantee in self.work.guards(candidate.job):
+                for kind, amount in enumerate(candidate.job.need):
+                    guarantee.use[kind] += amount
+        self._next.clear()
+
+    def drain(self, pool: int, amount: list[int], soon: Ledger) -> list[Candidate]:
+        """Choose candidates in a pool until its room is at least this, as far as they go (M)."""
+        chosen: list[Candidate] = []
+        while any(room < least for room, least in zip(soon.rooms[pool], amount, strict=True)):
+            candidate = self._cheapest(pool, None)
+            if candidate is None:
+                break
+            for gone in self._with_gang(candidate):
+                self._choose(gone, soon)
+                chosen.append(gone)
+        return chosen
+
+    def _cheapest(self, account: int, claimant: Job | None) -> Candidate | None:
+        found = self._lists.get(account, [])
+        at = self._next.get(account, 0)
+        while at < len(found) and (found[at].taken or found[at].job.spare <= 0):
+            at += 1
+        self._next[account] = at
+        while at < len(found):
+            candidate = found[at]
+            if not candidate.taken and candidate.job.spare > 0 and self._may_lose(candidate.job, claimant):
+                return candidate
+            at += 1
+        return None
+
+    def _may_lose(self, job: Job, claimant: Job | None) -> bool:
+        guards = self.work.guards(job)
+        if not guards:
+            return True
+        shared = self.work.guards(claimant) if claimant is not None else ()
+        return all(guarantee in shared or guarantee.exceeded() for guarantee in guards)
+
+    def _with_gang(self, candidate: Candidate) -> list[Candidate]:
+        """A gang that loses one executor can use none of them (F): all go together."""
+        job = candidate.job
+        if job.fair or job.gang == 1 or job.spare > job.gang:
+            return [candidate]
+        rest = [other for other in self._lists[candidate.pool] if other.job is job and not other.taken]
+        return [candidate, *(other for other in rest if other is not candidate)]
+
+    def _choose(self, candidate: Candidate, soon: Ledger) -> None:
+        candidate.taken = True
+        candidate.job.spare -= 1
+        soon.take(candidate.job.need, self.work.accounts(candidate.job, candidate.pool), -1)
+        for guarantee in self.work.guards(candidate.job):
+            for kind, amount in enumerate(candidate.job.need):
+                guarantee.use[kind] -= amount
+
+
+def _candidates(work: Field, job: Job, index: dict[str, int]) -> list[tuple[tuple[object, ...], Candidate]]:
+    """A cluster's executors with what it would cost to lose each, in an order that is total."""
+    now, rules = work.snapshot.now, work.snapshot.rules
+    user = work.users.get(job.user)
+    recent = -user.recent if user else 0.0
+    found: list[tuple[tuple[object, ...], Candidate]] = []
+    for executor in job.cluster.executors:
+        if executor.revoked or executor.pool not in index:
+            continue
+        pool = index[executor.pool]
+        kept_until = executor.since + rules.min_hold
+        idle = executor.idle_since is not None
+        cost = (
+            not idle,
+            executor.cached_bytes + executor.shuffle_bytes,
+            executor.active_tasks * executor.oldest_task,
+            recent,
+            -executor.since,
+        )
+        if executor.reclaiming is not None:
+            deadline = executor.reclaiming.deadline
+            key: tuple[object, ...] = (NAMED, deadline, *cost, job.id, executor.id)
+            found.append((key, Candidate(job, executor, pool, NAMED, deadline)))
+        elif (kept_until if idle else kept_until - rules.reclaim_notice) <= now:
+            leaves = max(now, kept_until) if idle else max(now + rules.reclaim_notice, kept_until)
+            found.append(((NOW, 0.0, *cost, job.id, executor.id), Candidate(job, executor, pool, NOW, leaves)))
+        else:
+            key = (LATER, kept_until, *cost, job.id, executor.id)
+            found.append((key, Candidate(job, executor, pool, LATER, kept_until)))
+    for promise in sorted(job.cluster.promises, key=lambda promise: (promise.since, promise.pool)):
+        if promise.pool in index:
+            until = promise.since + rules.executor_start + rules.min_hold
+            for number in range(promise.executors):
+                key = (LATER, until, True, 0, 0.0, recent, 0.0, job.id, f"{promise.pool}/{number}")
+                found.append((key, Candidate(job, None, index[promise.pool], LATER, until)))
+    return found
