@@ -68,9 +68,9 @@ def test_a_gang_has_all_of_its_executors_or_none(played):
 def test_the_cpu_user_beside_a_gpu_user_does_not_starve(played):
     outcome = played("mixed-cpu-gpu", "ember")
     (gpu,), (plain,), (mixed,) = (users(outcome, name) for name in ("gpu", "cpu-plain", "cpu-mixed"))
-    assert mean([gpu], 90, 200) == pytest.approx(4, abs=0.2)
-    assert mean([mixed], 90, 200) == pytest.approx(mean([plain], 90, 200), abs=1.5)
-    assert held([plain], 59) == 20
+    assert mean([gpu], 90, 170) == pytest.approx(4, abs=0.1)
+    assert mean([mixed], 90, 170) == pytest.approx(mean([plain], 90, 170), abs=1.5)
+    assert held([plain], 59) == 24
 
 
 def test_departments_have_their_guarantees_within_notice_and_drain_and_borrow_what_is_idle(played):

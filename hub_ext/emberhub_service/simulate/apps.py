@@ -66,7 +66,7 @@ class Sample:
     asking: bool
     """Has work."""
     waiting: bool
-    """Has work, and no executor that does any of it or could."""
+    """Has work, and no executor that does any of it or could; a gang's work needs all of them."""
 
 
 @dataclass(eq=False)

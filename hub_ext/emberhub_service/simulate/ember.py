@@ -6,16 +6,14 @@ the clock may have something to say. Reclaimed executors work on until they are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import groupby
 
-from emberhub_service.alloc import plan
+from emberhub_service.alloc import advance, apply, plan, remember
 from emberhub_service.alloc.model import (
     CallOff,
     Cluster,
     Executor,
     Grant,
-    Plan,
     Promise,
     Reclaim,
     Reclaiming,
@@ -37,15 +35,14 @@ TICK = 1.0
 class Ember:
     """See the module."""
 
-    def __init__(self, world: World, planner: Callable[[Snapshot], Plan] = plan) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._plan = planner
-        self._executors: dict[str, simulated.Executor] = {}
         self._due: float | None = None
-        self._since: dict[str, float] = {}
-        self._users: dict[str, User] = {}
-        self._seen = 0.0
-        self.cycles = 0
+        self._before: Snapshot | None = None
+        """What the last plan led to."""
+        self._users: tuple[User, ...] = ()
+        self._waits: dict[str, Cluster] = {}
+        """Clusters as the last plan left them, for since when they wait."""
         for reservation in world.scenario.reservations:
             world.clock.at(max(0.0, reservation.start - reservation.lead), self._wake)
 
@@ -65,11 +62,16 @@ class Ember:
         if due != self._due:
             return  # Another, sooner one took its place.
         self._due = None
-        self.cycles += 1
-        self._remember()
-        for decision in self._plan(self.snapshot()).decisions:
-            self._obey(decision)
         now = self._world.now
+        if self._before is not None:
+            self._users = advance(self._users, self._before, now)
+        snapshot = self.snapshot()
+        decided = plan(snapshot)
+        self._before = remember(apply(snapshot, decided), decided)
+        self._users = self._before.users
+        self._waits = {cluster.id: cluster for cluster in self._before.clusters}
+        for decision in decided.decisions:
+            self._obey(decision)
         named = [e.reclaiming for app in self._world.live for e in app.executors.values() if e.state == "up"]
         deadlines = [max(r.deadline, now + SETTLE) for r in named if r is not None]
         self._cycle_at(min([now + TICK, *deadlines]))
@@ -110,13 +112,13 @@ class Ember:
             pools=scenario.pools,
             queues=scenario.queues,
             clusters=tuple(self._cluster(app) for app in world.live),
-            users=tuple(self._users.values()),
+            users=self._users,
             reservations=scenario.reservations,
             rules=scenario.rules,
         )
 
     def _cluster(self, app: App) -> Cluster:
-        session, now = app.session, self._world.now
+        session, now, before = app.session, self._world.now, self._waits.get(app.id)
         return Cluster(
             id=app.id,
             user=session.user,
@@ -129,39 +131,9 @@ class Ember:
             priority=session.priority,
             executors=tuple(_executor(e, now) for e in app.executors.values() if e.state != "starting"),
             promises=_promises(app),
-            waiting_since=self._since.get(app.id),
+            waiting_since=before.waiting_since if before else None,
+            starved_since=before.starved_since if before else None,
         )
-
-    def _remember(self) -> None:
-        """Since when who waits, and what each user has had lately; the service keeps the same."""
-        now = self._world.now
-        for app in self._world.apps:
-            short = app.live and min(app.session.ceiling, max(app.session.floor, app.wanted)) > len(app.staying)
-            if not short:
-                self._since.pop(app.id, None)
-            else:
-                self._since.setdefault(app.id, now)
-        self._users = self._histories(now - self._seen)
-        self._seen = now
-
-    def _histories(self, elapsed: float) -> dict[str, User]:
-        world, half_life = self._world, self._world.scenario.rules.credit_half_life
-        fade = 0.5 ** (elapsed / half_life) if half_life else 0.0
-        live, found = world.live, {}
-        for app in live:
-            user = self._users.get(app.session.user, User(app.session.user))
-            share = world.scenario.holds(app.session.executor) / len(live)
-            held = len(app.executors)
-            wanted = min(app.session.ceiling, app.wanted)
-            change = max(0.0, share - max(held, wanted)) - max(0.0, held - share)
-            waits = app.wanted > 0 and not held
-            found[user.name] = User(
-                user.name,
-                credit=user.credit * fade + change * elapsed,
-                recent=user.recent * fade + held * elapsed,
-                waiting_since=(user.waiting_since or world.now) if waits else None,
-            )
-        return found
 
 
 def _promises(app: App) -> tuple[Promise, ...]:

@@ -14,7 +14,8 @@ DEFINITIONS = {
     "first executor": "from running the first cell to the first executor that is up: worst, 95th percentile and "
     "median user",
     "first result": "from running the first cell to its end: worst and median user",
-    "longest wait": "longest time for which any user had work and no executor, first or later",
+    "longest wait": "longest time for which any user had work and no executor for it (a gang: fewer than it needs), "
+    "first or later",
     "makespan": "from the first arrival to the end of the last session",
     "slowest ÷ fastest": "of the users' slowdowns: time from running to end, over all cells of the user, divided by "
     "what the same cells take alone on as many executors as the user may have",
@@ -61,7 +62,7 @@ class Metrics(msgspec.Struct, frozen=True):
     bound: float | None
     """What the first wait under `ember` must not exceed (rule D); None where users never outnumber executors."""
     drain: float
-    """How much longer it may be where tasks are long: an executor leaves after the last of its tasks."""
+    """How much longer it may be because an executor leaves only after the last of its tasks, in each turn."""
     makespan: float
     slowest_to_fastest: float | None
     jain: float | None
@@ -126,18 +127,21 @@ def bound(outcome: Outcome) -> float | None:
     Quantum * ⌈waiting users ÷ executors⌉ + notice + start, where as many users wait as can be left without one.
     Executors that are somebody's floor never rotate; they and their owners count for nothing here.
     """
-    scenario = outcome.scenario
-    executors = min(scenario.holds(app.session.executor) for app in outcome.apps)
+    rules, turns = outcome.scenario.rules, _turns(outcome)
+    if not turns:
+        return None
+    return rules.rotation_quantum * turns + rules.reclaim_notice + outcome.scenario.costs.executor_start
+
+
+def _turns(outcome: Outcome) -> int:
+    executors = min(outcome.scenario.holds(app.session.executor) for app in outcome.apps)
     executors -= sum(app.session.floor for app in outcome.apps)
     waiting = sum(not app.session.floor for app in outcome.apps) - executors
-    if waiting <= 0 or executors <= 0:
-        return None
-    rules, start = scenario.rules, scenario.costs.executor_start
-    return rules.rotation_quantum * math.ceil(waiting / executors) + rules.reclaim_notice + start
+    return math.ceil(waiting / executors) if waiting > 0 and executors > 0 else 0
 
 
 def _drain(outcome: Outcome) -> float:
-    """The longest task that can stand in the way of a decommissioned executor, and the decommissioning itself."""
+    """In each turn, the longest task can stand in the way of a decommissioned executor."""
     tasks = (
         task.seconds
         for app in outcome.apps
@@ -147,13 +151,20 @@ def _drain(outcome: Outcome) -> float:
     )
     limit, costs = outcome.scenario.costs.drain_limit, outcome.scenario.costs
     longest = max(tasks, default=0.0)
-    return (longest if limit is None else min(longest, limit)) + costs.decommission
+    return _turns(outcome) * ((longest if limit is None else min(longest, limit)) + costs.decommission)
 
 
 def _slots(outcome: Outcome) -> int:
-    """Task slots of the whole pool, filled with the executors that use it best."""
-    scenario = outcome.scenario
-    return max(scenario.holds(app.session.executor) * app.session.slots for app in outcome.apps)
+    """Task slots of all pools, filled with the executors that make most of them first, then with the others."""
+    shapes = {(app.session.executor, app.session.slots) for app in outcome.apps}
+    total = 0
+    for pool in outcome.scenario.pools:
+        room = pool.capacity
+        for size, slots in sorted(shapes, key=lambda s: (-s[0].how_many(pool.capacity) * s[1], s[0].amounts())):
+            count = size.how_many(room)
+            room = room - size * count
+            total += count * slots
+    return total
 
 
 def _spans(app: App, outcome: Outcome) -> Iterator[tuple[Sample, float]]:

@@ -55,8 +55,11 @@ def _panel(panel: Any, outcome: Outcome, end: float, most: int) -> None:
     for number, app in enumerate(outcome.apps):
         index = last - number  # The first user is the topmost.
         for start, stop, useful, held, waiting in _pieces(app, outcome):
-            if waiting:
-                bars.setdefault(WAITS, []).append((start, stop, index - 0.4, 0.16 if few else 0.8))
+            if waiting and few:
+                bars.setdefault(WAITS, []).append((start, stop, index - 0.4, 0.16))
+                bars.setdefault(IDLE, []).append((start, stop, index - 0.24, 0.64 * held / most))
+            elif waiting:
+                bars.setdefault(WAITS, []).append((start, stop, index - 0.4, 0.8))
             elif few:
                 bars.setdefault(shades(0.75), []).append((start, stop, index - 0.4, 0.8 * useful / most))
                 above = index - 0.4 + 0.8 * useful / most

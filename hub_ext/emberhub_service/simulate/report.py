@@ -64,11 +64,13 @@ def remarks(results: Sequence[Metrics]) -> list[str]:
     said = []
     if ember is not None and ember.bound is not None and ember.first_executor_worst is not None:
         worst = ember.first_executor_worst
-        kept = "kept" if worst <= ember.bound else "exceeded by tasks that had to end first"
+        kept = "kept" if worst <= ember.bound else "kept, with the ends of tasks"
+        if worst > ember.bound + ember.drain:
+            kept = "NOT KEPT"
         said.append(
             f"Bound on the first wait under ember, rotation quantum * ⌈waiting users ÷ executors⌉ + notice + start: "
-            f"{seconds(ember.bound)}, and up to {seconds(ember.drain)} more where an executor's last task must end "
-            f"first. The worst was {seconds(worst)}: {kept if worst <= ember.bound + ember.drain else 'NOT KEPT'}."
+            f"{seconds(ember.bound)}, and up to {seconds(ember.drain)} more where the tasks of executors that leave "
+            f"must end first. The worst was {seconds(worst)}: {kept}."
         )
     if ember is not None and spark is not None and not spark.unfinished and spark.pool:
         gain = ember.pool / spark.pool - 1
@@ -109,6 +111,8 @@ def markdown(played: Sequence[tuple[Scenario, Sequence[Metrics], str | None]], c
         "comes when all is taken waits for a session to end.\n"
         "* `spark-dynamic`: Spark's dynamic allocation, each application for itself on a standalone pool: initial "
         "executors, then 1, 2, 4, … more while tasks wait, back after the idle time.\n\n"
+        "An idle time shorter than the users' think time would let `spark-dynamic` and `fifo` pass executors on "
+        "between cells, and cost every cell a new start; the settings used are said with each scenario.\n\n"
         "Only `ember` knows queues, guarantees and reservations. Executors take time to start and to decommission; "
         "cached blocks take time to move.\n",
         "## Numbers\n",
@@ -116,7 +120,12 @@ def markdown(played: Sequence[tuple[Scenario, Sequence[Metrics], str | None]], c
     ]
     for scenario, results, picture in played:
         parts.append(f"## {scenario.title}\n")
+        spark = scenario.spark_dynamic
         parts.append(f"`{scenario.name}.yaml`, seed {results[0].seed}. {scenario.shows}\n")
+        parts.append(
+            f"Under `spark-dynamic`: {spark.initial} initial executors, idle time {seconds(spark.idle)}. Under `fifo`: "
+            f"idle time {seconds(scenario.fifo_idle)}.\n"
+        )
         parts.append(_grid(results))
         parts.extend(f"{remark}\n" for remark in remarks(results))
         if picture is not None:

@@ -2,7 +2,8 @@
 
 An executor counts against its pool from its promise until it is gone. Decommissioning lets running tasks finish, then
 moves cached blocks to another executor of the application; the last one has nowhere to move them, so they are lost.
-What is lost is computed again in the application's next or present stage.
+Lost blocks are computed again in the application's next stage: the present one has read what it needs. A task that is
+killed starts again at once.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class World:
         broken = app.gang > 0 and bool(executor.running)
         for task in self._stop_tasks(executor):
             if not broken:
-                self._again(app, task)
+                app.pending.append(task)
         self._lose_blocks(executor)
         self._gone(executor)
         if broken:
@@ -155,7 +156,7 @@ class World:
 
     def _lose_blocks(self, executor: Executor) -> None:
         for task in executor.cached:
-            self._again(executor.app, Task(task.seconds, task.cached, again=True))
+            executor.app.lost.append(Task(task.seconds, task.cached, again=True))
         executor.cached = []
 
     def _gone(self, executor: Executor) -> None:
@@ -166,14 +167,6 @@ class World:
         del executor.app.executors[executor.id]
         self.used[executor.pool] = self.used[executor.pool] - executor.app.session.executor
         self._touch(executor.app)
-
-    def _again(self, app: App, task: Task) -> None:
-        if app.ended is not None:
-            return
-        if app.thinking or app.gang:
-            app.lost.append(task)
-        else:
-            app.pending.append(task)
 
     # --- an application's life -----------------------------------------------------------------------------------
 
@@ -280,7 +273,8 @@ class World:
         for app in self._touched.values():
             executors = app.executors.values()
             up = sum(e.state != "starting" for e in executors)
-            usable = any(e.state == "up" for e in executors) or app.running > 0
+            ready = sum(e.state == "up" for e in executors)
+            usable = app.running > 0 or ready >= max(1, app.gang)
             useful = sum(bool(e.running) for e in executors)
             asking = app.needed > 0
             sample = Sample(self.now, len(executors), up, app.running, useful, asking, asking and not usable)
