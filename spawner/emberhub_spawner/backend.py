@@ -71,7 +71,12 @@ class Backend(Protocol):
 
     async def stop(self, cluster: str, grace: float) -> None:
         """End the cluster's driver: politely, and after `grace` seconds by force. Returns when it is gone, with its
-        executors and its files. A cluster without a driver is no error."""
+        executors and its files. A cluster without a driver is no error.
+        """
+        ...
+
+    async def resize(self, pools: dict[str, Resources]) -> None:
+        """The configuration changed: from now on the pools are these. What runs goes on."""
         ...
 
     async def close(self) -> None:

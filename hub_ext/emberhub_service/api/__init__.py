@@ -1,1 +1,1 @@
-"""TODO"""
+"""The service's face: the REST API and the agents' WebSocket, on tornado."""

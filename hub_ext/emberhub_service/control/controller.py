@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from emberhub.wire import agent
 
 from ..alloc import plan
+from ..alloc.credits import advance
 from ..alloc.model import CallOff, Grant, Plan, Reclaim, Reclaiming, Refuse, Revoke, Snapshot
-from .history import advance
-from .live import LAUNCH_GRACE, Live
+from .live import Live
 from .metrics import Metrics
-from .snapshot import build_snapshot, uses
+from .snapshot import build_snapshot, waits
 from .state import State
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,9 @@ class Controller:
         self.reconcile = reconcile
         self._unheard: set[str] = set()
         self._settled_at = 0.0
-        self._seen = state.clock()
-        self._remembered = self._seen
+        self._last: Snapshot | None = None
+        """What held since the cycle before."""
+        self._remembered = state.clock()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -93,7 +94,7 @@ class Controller:
             if live.waiting_since is not None:
                 yield now + _WAITING_TICK
             yield live.paused_until
-            yield from (at + LAUNCH_GRACE for _, at in live.lowered if at is not None)
+            yield from (each.until for each in live.lowered if each.until is not None)
             yield from (reclaiming.deadline for reclaiming in live.reclaiming.values())
             yield from (live.heard - e.idle + site.rules.idle_after for e in live.held if not e.active_tasks)
             if live.granted() > len(live.kept()):
@@ -123,7 +124,8 @@ class Controller:
         if self.settling():
             self._explain_settling(now)
         else:
-            self._obey(self._decide(self.snapshot()), now)
+            self._last = self.snapshot()
+            self._obey(self._decide(self._last), now)
         for cluster in self.state.lives:
             self.state.touch(cluster)
 
@@ -133,10 +135,10 @@ class Controller:
 
     def _look_back(self, now: float) -> None:
         state = self.state
-        use = uses(state.site, state.lives.values(), now)
-        half_life = state.site.rules.credit_half_life
-        state.users = advance(state.users, use, now, now - self._seen, half_life)
-        self._seen = now
+        known = tuple(state.users.values())
+        if self._last is not None:
+            known = advance(known, self._last, now)
+        state.users = waits({user.name: user for user in known}, state.lives.values(), now)
         if now >= self._remembered + _REMEMBER_EVERY:
             self._remembered = now
             state.remember_users()

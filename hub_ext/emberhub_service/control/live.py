@@ -35,6 +35,18 @@ class Link(Protocol):
 
 
 @dataclass
+class Lowered:
+    """A target that was higher before. It counts until the driver has acknowledged a lower one, and a while longer
+    where promises were withdrawn: an executor may be just launching.
+    """
+
+    most: int
+    grace: float
+    until: float | None = None
+    """None: not acknowledged."""
+
+
+@dataclass
 class Live:
     """One cluster, as the controller sees it. Times are on the controller's clock."""
 
@@ -52,8 +64,7 @@ class Live:
     """When anything last came from the driver; `born` before that."""
     target: int = 0
     """Executors that the driver is to hold: those that run and are not being revoked, and those promised."""
-    lowered: list[tuple[int, float | None]] = field(default_factory=list)
-    """Targets that were higher before, and since when the driver has acknowledged a lower one."""
+    lowered: list[Lowered] = field(default_factory=list)
     since: dict[str, float] = field(default_factory=dict)
     """When each executor was first seen."""
     reclaiming: dict[str, Reclaiming] = field(default_factory=dict)
@@ -93,7 +104,7 @@ class Live:
             return self.record.floor if self.adopted else 0
         leaving = len(self.held) - len(self.kept())
         expected = max(self.target, len(self.kept())) + leaving
-        return max(expected, *(most for most, _ in self.lowered), 0) - len(self.held)
+        return max(expected, *(each.most for each in self.lowered), 0) - len(self.held)
 
     def granted(self) -> int:
         """Executors that it is to have: its target."""
@@ -107,9 +118,9 @@ class Live:
             self.promised_since = now
         self.target = max(self.target, len(self.kept())) + executors
 
-    def lower(self, target: int) -> None:
-        """Promise less. What was promised before counts until the driver cannot act on it any more."""
-        self.lowered.append((self.target, None))
+    def lower(self, target: int, grace: float = LAUNCH_GRACE) -> None:
+        """Hold less. What it was before counts until the driver has acknowledged this, and `grace` seconds more."""
+        self.lowered.append(Lowered(self.target, grace))
         self.target = target
 
     def revoke(self, executors: tuple[str, ...]) -> None:
@@ -117,11 +128,12 @@ class Live:
         self.revoked.update(executors)
         for executor in executors:
             self.reclaiming.pop(executor, None)
-        self.lower(max(0, self.target - len(executors)))
+        # No promise is withdrawn by this: until the driver has acted, one that dies by itself would be replaced.
+        self.lower(max(0, self.target - len(executors)), grace=0.0)
 
     def settle(self, now: float) -> None:
         """Forget higher targets that the driver has put behind it for long enough."""
-        self.lowered = [(most, at) for most, at in self.lowered if at is None or now < at + LAUNCH_GRACE]
+        self.lowered = [each for each in self.lowered if each.until is None or now < each.until]
 
     def expire(self, now: float, patience: float) -> int:
         """Withdraw promises that were not kept in `patience` seconds; returns how many."""
@@ -135,7 +147,7 @@ class Live:
 
     def late(self) -> tuple[str, ...]:
         """Executors that came after their promise was withdrawn, the youngest first: they are to be sent back."""
-        surplus = len(self.kept()) - max([self.target, *(most for most, _ in self.lowered)])
+        surplus = len(self.kept()) - max([self.target, *(each.most for each in self.lowered)])
         youngest = sorted(self.kept(), key=lambda e: (-self.since[e.id], e.id))
         return tuple(e.id for e in youngest[: max(0, surplus)])
 
@@ -160,13 +172,14 @@ class Live:
         if self.fresh:
             # What the driver applies is what holds; messages of an earlier connection may have been lost.
             self.fresh = False
-            self.lowered.append((max(self.target, report.target), now))
+            self.lowered.append(Lowered(max(self.target, report.target), LAUNCH_GRACE))
             self.target = report.target
-        self.lowered = [
-            (most, at if at is not None or report.target > self.target else now) for most, at in self.lowered
-        ]
+        for each in self.lowered:
+            if each.until is None and report.target <= self.target:
+                each.until = now + each.grace
+        self.settle(now)
         kept = len(self.kept())
-        if kept > self.target and any(most >= kept for most, _ in self.lowered):
+        if kept > self.target and any(each.most >= kept for each in self.lowered):
             # It came while the promise was being withdrawn, and is counted: it may stay.
             self.target = kept
         if came:

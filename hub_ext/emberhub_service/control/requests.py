@@ -117,6 +117,10 @@ class Requests:
     def create(self, person: Person, body: rest.CreateCluster) -> tuple[rest.Cluster, bool]:
         """Start my cluster of this name, or find it again; returns also whether it is a new record."""
         site = self._state.site
+        if not person.name:
+            raise RequestRefused("Only users have clusters; use a user's token.", 403)
+        if body.name.endswith("\n"):  # A pattern's `$` lets it through.
+            raise RequestRefused("The cluster's name ends in a line break; remove it.", 400)
         self._check_conf(body.conf)
         mine = self._state.records_of(person.name)
         record = next((r for r in mine if r.name == body.name), None)

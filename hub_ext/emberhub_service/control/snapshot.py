@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
 from emberhub.wire.resources import Resources
 from emberhub_spawner.profiles import Profile
 
 from ..alloc.constraints import parse
 from ..alloc.model import Cluster, Pool, Snapshot, User
 from ..config import Site, leaves
-from .history import Use
 from .live import Live
 
 
@@ -62,24 +62,21 @@ def open_queue(site: Site) -> str:
     return next((name for name in names if not site.groups.get(name)), names[0])
 
 
-def uses(site: Site, lives: Iterable[Live], now: float) -> list[Use]:
-    """What each user with a driver holds and could use now, and an equal share of the pools."""
-    by_user: dict[str, list[Live]] = {}
+def waits(users: Mapping[str, User], lives: Iterable[Live], now: float) -> dict[str, User]:
+    """Since when each user has had no executor while asking for one (D)."""
+    held: dict[str, int] = {}
+    asked: dict[str, int] = {}
     for live in lives:
-        by_user.setdefault(live.record.user, []).append(live)
-    return [
-        Use(
-            user=user,
-            held=sum(len(live.held) + live.promised() for live in own),
-            demand=sum(live.demand(now) for live in own),
-            share=_most(site.pools, own[0].record.executor) / len(by_user),
-        )
-        for user, own in by_user.items()
-    ]
-
-
-def _most(pools: tuple[Pool, ...], executor: Resources) -> int:
-    return sum(executor.how_many(pool.capacity) for pool in pools)
+        name = live.record.user
+        held[name] = held.get(name, 0) + len(live.held) + live.promised()
+        asked[name] = asked.get(name, 0) + (live.demand(now) if live.link is not None else 0)
+    after = dict(users)
+    for name in users.keys() | held.keys():
+        user = users.get(name) or User(name)
+        waiting = bool(asked.get(name)) and not held[name]
+        since = (now if user.waiting_since is None else user.waiting_since) if waiting else None
+        after[name] = msgspec.structs.replace(user, waiting_since=since)
+    return after
 
 
 def counted(lives: Iterable[Live], pool: str) -> tuple[Resources, Resources, int]:

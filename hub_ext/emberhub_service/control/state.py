@@ -15,7 +15,6 @@ from emberhub.wire import rest
 from ..alloc.model import User
 from ..config import Site
 from ..records import ClusterRecord, Conflict, Records, UserRecord
-from .history import worth_keeping
 from .live import Live
 from .views import cluster_view, essence
 
@@ -106,10 +105,9 @@ class State:
             self.users[name] = User(name, credit=user.credit * fade, recent=user.recent * fade)
 
     def remember_users(self) -> None:
-        """Store the users' history, and forget whose has faded."""
+        """Store the users' history."""
         now = self.clock()
         self._store.remember(UserRecord(u.name, u.credit, u.recent, now) for u in self.users.values())
-        self.users = {name: user for name, user in self.users.items() if worth_keeping(user)}
 
     # --- views, and waiting for them to change ---
 
@@ -151,11 +149,9 @@ class State:
                     waiter.set_result(None)
         self._waiters.clear()
 
-    def adopt_site(self, site: Site) -> None:
-        """Put a configuration in force. Raises ValueError if clusters run that it has no place for."""
+    def check_site(self, site: Site) -> None:
+        """Whether it can come into force. Raises ValueError if clusters run that it has no place for."""
         pools = {pool.name for pool in site.pools}
         lost = sorted({live.record.pool for live in self.lives.values()} - pools)
         if lost:
             raise ValueError(f"pools: {', '.join(lost)} cannot go while clusters run there; stop them first")
-        self.site = site
-        self.config_error = ""

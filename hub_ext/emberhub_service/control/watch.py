@@ -19,12 +19,12 @@ POLL = 1.0
 
 
 class Watch:
-    """See the module. `accepted` is awaited with each configuration that comes into force."""
+    """See the module. `accept` puts a configuration in force, or raises ValueError."""
 
-    def __init__(self, path: Path, state: State, accepted: Callable[[Site], Awaitable[None]]) -> None:
+    def __init__(self, path: Path, state: State, accept: Callable[[Site], Awaitable[None]]) -> None:
         self.path = path
         self.state = state
-        self.accepted = accepted
+        self.accept = accept
         self._seen = self._mark()
 
     async def run(self) -> None:
@@ -46,13 +46,12 @@ class Watch:
             if site == self.state.site:
                 self.state.config_error = ""
                 return
-            self.state.adopt_site(site)
+            await self.accept(site)
         except (ConfigError, ValueError) as wrong:
             self.state.config_error = f"{wrong}. The configuration from before stays in force."
             log.error("%s", self.state.config_error)
             return
         log.info("the changed configuration in %s is in force", self.path.name)
-        await self.accepted(site)
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:

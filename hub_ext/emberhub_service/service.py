@@ -1,0 +1,193 @@
+"""The whole service, put together: what `app` runs, and what tests run in their own process."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from socket import socket as Socket  # noqa: N812 (the module api.socket is another)
+from typing import IO
+
+from emberhub.errors import ConfigError, EmberhubError
+from emberhub.wire.resources import Resources
+from emberhub_spawner.backend import Backend
+from jupyterhub.services.auth import HubAuth
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from .api.identity import Identity
+from .api.server import make_server
+from .config import Site, load_site, parse_site
+from .control.agents import Agents
+from .control.controller import Controller
+from .control.metrics import Metrics
+from .control.reconciler import Reconciler
+from .control.requests import Requests
+from .control.state import Clock, State
+from .control.watch import Watch
+from .records import open_records
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds to wait for a predecessor to let go of its lock and its port."""
+_PAUSE = 0.1
+
+BackendFactory = Callable[[Path, dict[str, Resources]], Backend]
+
+
+class Service:
+    """One running service. Everything is done in `start`, and undone in `stop`; drivers outlive both."""
+
+    def __init__(
+        self,
+        *,
+        site: Path,
+        state_dir: Path,
+        make_backend: BackendFactory,
+        auth: HubAuth,
+        host: str,
+        port: int,
+        prefix: str = "/services/emberhub/",
+        db_url: str = "",
+        agent_url: str = "",
+    ) -> None:
+        self.site = site
+        self.state_dir = state_dir
+        self.make_backend = make_backend
+        self.identity = Identity(auth)
+        self.host = host
+        self.port = port
+        self.prefix = prefix
+        self.db_url = db_url or f"sqlite:///{state_dir.absolute() / 'emberhub.sqlite'}"
+        self.agent_url = agent_url
+        self._lock: IO[str] | None = None
+
+    async def start(self) -> None:
+        """Returns when requests are answered. Raises ConfigError, or EmberhubError where a predecessor stays."""
+        self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = await _locked(self.state_dir / "service.lock")
+        site, error = self._first_site()
+        self.records = open_records(self.db_url)
+        self.state = state = State(site, self.records, Clock())
+        state.config_error = error
+        sockets = await _bound(self.host, self.port)
+        self.port = sockets[0].getsockname()[1]
+        agent_url = self.agent_url or f"ws://{_reachable(self.host)}:{self.port}{self.prefix}agent"
+        try:
+            self.backend = self.make_backend(self.state_dir / "backend", capacities(site))
+        except ValueError as wrong:
+            raise ConfigError(f"the configuration does not suit the backend: {wrong}") from None
+        self.metrics = Metrics()
+        self.reconciler = Reconciler(state, self.backend, agent_url, self._changed)
+        self.controller = Controller(state, self.metrics, self.reconciler.enqueue)
+        agents = Agents(state, self.metrics, self.controller, self.reconciler.enqueue)
+        requests = Requests(state, self.controller, self.metrics, self.reconciler.enqueue)
+        # Drivers that call before it is known which were left running would be sent away for good.
+        await self.reconciler.open()
+        self.controller.start()
+        self.server: HTTPServer = make_server(self.prefix, requests, agents, self.identity, site.heartbeat)
+        self.server.add_sockets(sockets)
+        self.watch = Watch(self.site, state, self._site_changed)
+        self._watching = asyncio.create_task(self.watch.run())
+        log.info("the service listens on http://%s:%d%s", self.host, self.port, self.prefix)
+
+    async def stop(self) -> None:
+        """End, and leave drivers and executors as they are."""
+        self._watching.cancel()
+        self.server.stop()
+        self.controller.close()
+        await self.reconciler.close()
+        self.state.release()
+        for live in self.state.lives.values():
+            if live.link is not None:
+                live.link.close(1001, "The service ends; another will take over.")
+        await self.server.close_all_connections()
+        await self.backend.close()
+        await self.identity.close()
+        self.records.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _changed(self) -> None:
+        self.controller.changed()
+
+    # --- configuration ---
+
+    @property
+    def _last_good(self) -> Path:
+        return self.state_dir / "site.last-good.yaml"
+
+    def _first_site(self) -> tuple[Site, str]:
+        """The site's file; if it is wrong, the one that was last in force, and why."""
+        try:
+            site = load_site(self.site)
+        except ConfigError as wrong:
+            if not self._last_good.exists():
+                raise
+            log.error("%s. The configuration that was last in force is used.", wrong)
+            site = parse_site(self._last_good.read_text(), self._last_good.name)
+            return site, f"{wrong}. The configuration from before stays in force."
+        self._keep_good()
+        return site, ""
+
+    def _keep_good(self) -> None:
+        if self.site.exists():
+            self._last_good.write_text(self.site.read_text())
+
+    async def _site_changed(self, site: Site) -> None:
+        """Put a configuration in force. Raises ValueError if it does not suit what runs, or the backend."""
+        self.state.check_site(site)
+        await self.backend.resize(capacities(site))
+        self.state.site, self.state.config_error = site, ""
+        self._keep_good()
+        for cluster in self.state.lives:
+            self.controller.agree(cluster)
+        self.controller.changed()
+
+
+def capacities(site: Site) -> dict[str, Resources]:
+    """What a backend is told of the pools."""
+    return {pool.name: pool.capacity for pool in site.pools}
+
+
+async def _locked(path: Path) -> IO[str]:
+    """Hold this lock file; a predecessor that is just ending has a while to let it go."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    file = os.fdopen(descriptor, "r+")
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError:
+            # Another process's lock tells nobody when it goes: it can only be tried again.
+            if asyncio.get_running_loop().time() > deadline:
+                file.close()
+                raise EmberhubError(
+                    f"another service uses {path.parent}: stop it, or choose another state_dir"
+                ) from None
+        await asyncio.sleep(_PAUSE)
+
+
+async def _bound(host: str, port: int) -> list[Socket]:
+    """Listening sockets; as `_locked`, for a port."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            return bind_sockets(port, host or None)
+        except OSError as wrong:
+            if wrong.errno != errno.EADDRINUSE or asyncio.get_running_loop().time() > deadline:
+                raise EmberhubError(f"cannot listen on {host}:{port}: {wrong.strerror}") from None
+        await asyncio.sleep(_PAUSE)
+
+
+def _reachable(host: str) -> str:
+    """An address for drivers on this machine."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
