@@ -121,7 +121,8 @@ class Supervisor:
     """Runs a local hub as a child, and leaves no process behind. Use it in a `with` statement in the main thread.
 
     From its beginning to its end, SIGINT, SIGTERM and SIGHUP are caught: the first makes `wait` raise Interrupted,
-    later ones change nothing, so that cleaning up is never interrupted. What may block for long belongs in another thread.
+    later ones change nothing, so that cleaning up is never interrupted. What may block for long belongs in another
+    thread.
     """
 
     def __init__(self, hub: LocalHub, say: Callable[[str], None]) -> None:
