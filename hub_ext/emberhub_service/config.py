@@ -222,7 +222,7 @@ def _check_profiles(site: Site, reader: Reader | None, top: Reader) -> None:
             try:
                 parse(text)
             except ConstraintError as wrong:
-                raise item.error(f"{key}: {wrong}") from None
+                raise dict(item.pairs())[key].error(str(wrong)) from None
         fitting = [pool for pool in site.pools if profile.executor.fits_in(pool.node or pool.capacity)]
         if not fitting:
             raise item.error(

@@ -88,6 +88,22 @@ async def test_an_unmet_demand_says_why(running):
     assert view["unmet"]["reason"] == view["message"]
 
 
+async def test_how_far_an_estimate_was_off_is_recorded(running):
+    _, bob = await running.start("bob")
+    await bob.work(wanted=9)
+    await bob.until(holds(4))
+    _, alice = await running.start("alice")
+    await alice.work(wanted=1)
+    await alice.until(holds(1))
+    text = (await running.call("GET", "metrics", who="admin")).text
+    numbers = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(numbers["emberhub_wait_seconds_count"]) >= 1
+    assert float(numbers["emberhub_estimate_error_seconds_count"]) >= 1
+    assert float(numbers["emberhub_plan_seconds_count"]) >= 1
+    assert float(numbers["emberhub_plan_failures_total"]) == 0
+    assert float(numbers['emberhub_pool{amount="capacity",pool="main",resource="millicores"}']) == 4000
+
+
 async def test_an_idle_cluster_gives_its_executors_back(running):
     cluster, driver = await running.start()
     await driver.work(wanted=2)

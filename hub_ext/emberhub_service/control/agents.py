@@ -89,12 +89,13 @@ class Agents:
         more = len(report.executors) > len(live.held) and live.report is not None
         ready = live.report is not None and live.report.endpoint is not None
         live.hear(report, now)
-        if more and live.waiting_since is not None:
-            self.metrics.wait_seconds.observe(now - live.waiting_since)
+        if more and live.asked is not None:
+            self.metrics.wait_seconds.observe(now - live.asked)
         if more and live.estimate is not None:
             made, seconds = live.estimate
             self.metrics.estimate_error.observe(now - made - seconds)
-            live.estimate = None
+        if more:
+            live.asked = live.estimate = None
         if report.endpoint is not None and (not ready or live.record.status == "starting"):
             self.reconcile(live.record.id)
         late = live.late()

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 
 from emberhub.wire import agent
 
-from ..alloc import plan
-from ..alloc.credits import advance
+from ..alloc import advance, apply, plan, remember
 from ..alloc.model import CallOff, Grant, Plan, Reclaim, Reclaiming, Refuse, Revoke, Snapshot
 from .live import Live
 from .metrics import Metrics
-from .snapshot import build_snapshot, waits
+from .snapshot import build_snapshot
 from .state import State
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ DEBOUNCE = 0.05
 _WAITING_TICK = 1.0
 _QUIET_TICK = 5.0
 _LEASE_MARGIN = 5.0
-_REMEMBER_EVERY = 30.0
+_STORE_EVERY = 30.0
 
 
 class Controller:
@@ -41,7 +40,7 @@ class Controller:
         self._settled_at = 0.0
         self._last: Snapshot | None = None
         """What held since the cycle before."""
-        self._remembered = state.clock()
+        self._stored_at = state.clock()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -116,16 +115,17 @@ class Controller:
     # --- the cycle ---
 
     def cycle(self) -> None:
-        """1 look back, 2 deal with what is overdue, 3 tell the allocator, 4 decide, 5 obey."""
+        """1 look back, 2 deal with what is overdue, 3 tell the allocator, 4 decide, 5 obey, 6 remember, 7 explain."""
         now = self.state.clock()
         self._look_back(now)
         for live in list(self.state.lives.values()):
             self._tend(live, now)
-        if self.settling():
-            self._explain_settling(now)
-        else:
-            self._last = self.snapshot()
-            self._obey(self._decide(self._last), now)
+        snapshot = self.snapshot()
+        settling = self.settling()
+        decided = Plan() if settling else self._decide(snapshot)
+        self._obey(decided, now)
+        self._remember(remember(apply(snapshot, decided), decided))
+        self._explain(decided, settling, now)
         for cluster in self.state.lives:
             self.state.touch(cluster)
 
@@ -135,13 +135,18 @@ class Controller:
 
     def _look_back(self, now: float) -> None:
         state = self.state
-        known = tuple(state.users.values())
         if self._last is not None:
-            known = advance(known, self._last, now)
-        state.users = waits({user.name: user for user in known}, state.lives.values(), now)
-        if now >= self._remembered + _REMEMBER_EVERY:
-            self._remembered = now
+            state.users = {user.name: user for user in advance(state.users.values(), self._last, now)}
+        if now >= self._stored_at + _STORE_EVERY:
+            self._stored_at = now
             state.remember_users()
+
+    def _remember(self, after: Snapshot) -> None:
+        """Since when who waits; and what holds until the next cycle."""
+        self._last = after
+        self.state.users = {user.name: user for user in after.users}
+        for cluster in after.clusters:
+            self.state.lives[cluster.id].remember(cluster)
 
     def _tend(self, live: Live, now: float) -> None:
         """What is overdue about one cluster."""
@@ -153,7 +158,6 @@ class Controller:
                 self.metrics.expired.inc(missing)
                 log.warning("cluster %s: %d granted executors did not start; withdrawn", record.id, missing)
                 live.link.send(agent.Target(executors=live.target))
-        live.wait(now)
         if live.exited or record.goal == "stopped":
             return
         quiet = now - live.heard
@@ -176,19 +180,29 @@ class Controller:
         self.state.amend(cluster, lambda r: {"goal": "stopped", "message": message} if r.goal == "running" else None)
         self.reconcile(cluster)
 
-    def _explain_settling(self, now: float) -> None:
-        for live in self.state.lives.values():
-            if live.waiting_since is not None:
-                live.unmet = Refuse(
-                    cluster=live.record.id,
-                    executors=live.demand(now) - live.granted(),
-                    rule="A",
-                    resource="",
-                    place=0,
-                    estimate=max(0.0, self._settled_at - now),
-                    cheapest="",
-                    reason="The hub has just restarted, and hears every cluster before it grants more executors.",
-                )
+    def _explain(self, decided: Plan, settling: bool, now: float) -> None:
+        """Why each cluster has less than it wants (N)."""
+        refused = {d.cluster: d for d in decided.decisions if isinstance(d, Refuse)}
+        for cluster, live in self.state.lives.items():
+            live.unmet = self._paused(live, now) or (self._waits(live, now) if settling else refused.get(cluster))
+            if live.unmet is not None and live.unmet.estimate is not None and live.estimate is None and not settling:
+                live.estimate = (now, live.unmet.estimate)
+
+    def _waits(self, live: Live, now: float) -> Refuse | None:
+        """Why nobody gets more just after a restart."""
+        lacking = live.demand(now) - live.granted()
+        if lacking <= 0 or live.report is None:
+            return None
+        return Refuse(
+            cluster=live.record.id,
+            executors=lacking,
+            rule="A",
+            resource="",
+            place=0,
+            estimate=max(0.0, self._settled_at - now),
+            cheapest="",
+            reason="The hub has just restarted, and hears every cluster before it grants more executors.",
+        )
 
     def _decide(self, snapshot: Snapshot) -> Plan:
         started = time.perf_counter()
@@ -197,7 +211,6 @@ class Controller:
         return decided
 
     def _obey(self, decided: Plan, now: float) -> None:
-        refused = {d.cluster: d for d in decided.decisions if isinstance(d, Refuse)}
         for decision in decided.decisions:
             live = self.state.lives[decision.cluster]
             if not isinstance(decision, Refuse):
@@ -221,11 +234,6 @@ class Controller:
                 case Revoke(executors=names, reason=reason):
                     live.revoke(names)
                     live.link.send(agent.Revoke(executors=names, target=live.target, reason=reason))
-        for live in self.state.lives.values():
-            live.wait(now)
-            live.unmet = self._paused(live, now) or refused.get(live.record.id)
-            if live.unmet is not None and live.unmet.estimate is not None and live.estimate is None:
-                live.estimate = (now, live.unmet.estimate)
 
     def _paused(self, live: Live, now: float) -> Refuse | None:
         """Why a cluster that got executors, and could not start them, is asked for no more just now."""

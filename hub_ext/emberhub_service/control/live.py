@@ -12,7 +12,7 @@ from typing import Protocol
 
 from emberhub.wire.agent import ExecutorReport, FromService, Report
 
-from ..alloc.model import Executor, Promise, Reclaiming, Refuse
+from ..alloc.model import Cluster, Executor, Promise, Reclaiming, Refuse
 from ..records import ClusterRecord
 
 LAUNCH_GRACE = 3.0
@@ -79,6 +79,8 @@ class Live:
     idle_since: float | None = None
     """Since when the cluster has had no work; None while it has some or is not known."""
     unmet: Refuse | None = None
+    asked: float | None = None
+    """Since when it has wanted the executor that comes next."""
     estimate: tuple[float, float] | None = None
     """When the first estimate of this wait was made, and what it said in seconds (N)."""
     farewell: str = ""
@@ -206,14 +208,13 @@ class Live:
             return self.wanted(now)
         return min(max(self.wanted(now), self.record.floor), self.record.ceiling)
 
-    def wait(self, now: float) -> None:
-        """Keep track of since when it has lacked executors."""
-        lacks = self.link is not None and self.demand(now) > self.granted()
-        self.waiting_since = (self.waiting_since or now) if lacks else None
-        if not lacks:
-            self.unmet = None
-            self.starved_since = None
-            self.estimate = None
+    def remember(self, cluster: Cluster) -> None:
+        """Take over since when it waits and starves."""
+        self.waiting_since, self.starved_since = cluster.waiting_since, cluster.starved_since
+        if self.waiting_since is not None:
+            self.asked = self.waiting_since if self.asked is None else self.asked
+        elif not self.promised():
+            self.asked = self.estimate = None
 
     # --- for the snapshot ---
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import msgspec
 from emberhub.wire.resources import Resources
 from emberhub_spawner.profiles import Profile
 
@@ -60,23 +59,6 @@ def open_queue(site: Site) -> str:
     """The queue for clusters whose own is gone from the configuration: a leaf that is for everyone, else the first."""
     names = [queue.name for queue in leaves(site.queues)]
     return next((name for name in names if not site.groups.get(name)), names[0])
-
-
-def waits(users: Mapping[str, User], lives: Iterable[Live], now: float) -> dict[str, User]:
-    """Since when each user has had no executor while asking for one (D)."""
-    held: dict[str, int] = {}
-    asked: dict[str, int] = {}
-    for live in lives:
-        name = live.record.user
-        held[name] = held.get(name, 0) + len(live.held) + live.promised()
-        asked[name] = asked.get(name, 0) + (live.demand(now) if live.link is not None else 0)
-    after = dict(users)
-    for name in users.keys() | held.keys():
-        user = users.get(name) or User(name)
-        waiting = bool(asked.get(name)) and not held[name]
-        since = (now if user.waiting_since is None else user.waiting_since) if waiting else None
-        after[name] = msgspec.structs.replace(user, waiting_since=since)
-    return after
 
 
 def counted(lives: Iterable[Live], pool: str) -> tuple[Resources, Resources, int]:
