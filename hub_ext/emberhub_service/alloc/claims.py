@@ -52,7 +52,6 @@ class Claims:
         """By pool: the earliest date of a claim that room there is kept for."""
         self._seen: dict[Job, int] = {}
         self._hopeless: set[object] = set()
-        self._leaving = self._leaves()
 
     def serve(self, steps: Iterable[Job]) -> None:
         """Serve fair shares in this order: each step that a cluster does not hold is a claim."""
@@ -104,31 +103,37 @@ class Claims:
                 heapq.heappush(heap, (self._level(job), job.rank, job))
 
     def _claim(self, job: Job, count: int, *, starved: bool) -> None:
-        key = (job.need, job.reach, job.caps, count, self.work.guards(job))
         placed = self._place(job, count, fill=False)
         if placed is not None:
             self._grant(job, placed, "D" if job.live + job.granted == 0 else "C")
             return
-        arranged = None if key in self._hopeless else self._arrange(job, count)
+        alike = (job.need, job.reach, job.caps, count, self.work.guards(job)) if self._hopeless else None
+        arranged = None if alike in self._hopeless else self._arrange(job, count)
         if arranged is None:
-            self._hopeless.add(key)
-            if starved:
-                self.soon.take(job.need, self.work.accounts(job, job.reach[0]), count)
-                self.waits.setdefault(job.id, Wait("H", None, job.reach[0]))
-                self.held[job.reach[0]] = self.work.snapshot.now  # nobody fills in
+            self._hopeless.add((job.need, job.reach, job.caps, count, self.work.guards(job)))
+            if starved and job.reach:
+                self._insist(job, count)
             return
-        pools, chosen = arranged
-        now = self.work.snapshot.now
-        date = max(
-            [now, *(candidate.leaves for candidate in chosen), *(self._leaving.get(pool, now) for pool in pools)]
-        )
-        if not chosen:
-            date = max(self._leaving.get(pool, now) for pool in pools) if pools else now
-        first = job.live + job.granted == 0
-        self.waits.setdefault(job.id, Wait("F" if count > 1 else "I", date, pools[0]))
-        later = max((candidate.leaves for candidate in chosen if candidate.when == LATER), default=now)
-        rule = "D" if first else "C"
-        why = "A user waits for a first executor." if first else "Others have less than their fair share."
+        self._await(job, count, *arranged)
+
+    def _insist(self, job: Job, count: int) -> None:
+        """What comes free in its first pool is kept for it (H)."""
+        pool = job.reach[0]
+        self.soon.take(job.need, self.work.accounts(job, pool), count)
+        self.waits.setdefault(job.id, Wait("H", None, pool))
+        self.held[pool] = self.work.snapshot.now  # nobody fills in
+
+    def _await(self, job: Job, count: int, pools: list[int], chosen: list[Candidate]) -> None:
+        """Room for it is on its way: note since when, and who leaves for it (I)."""
+        date = later = self.work.snapshot.now
+        for candidate in chosen:
+            date = max(date, candidate.leaves)
+            if candidate.when == LATER:
+                later = max(later, candidate.leaves)
+        if job.id not in self.waits:
+            self.waits[job.id] = Wait("F" if count > 1 else "I", date, pools[0])
+        rule = "D" if job.live + job.granted == 0 else "C"
+        why = "A user waits for a first executor." if rule == "D" else "Others have less than their fair share."
         self.victims.picks += [Pick(candidate, rule, later, why) for candidate in chosen]
         for pool in pools:
             self.held[pool] = min(date, self.held.get(pool, date))
@@ -175,10 +180,8 @@ class Claims:
         pools: list[int] = []
         chosen: list[Candidate] = []
         for _ in range(count):
-            pool = next((p for p in job.reach if self.soon.fits(job.need, self.work.accounts(job, p))), None)
-            if pool is None:
-                pool = next((p for p in job.reach if self.victims.free(job, p, 1, self.soon, chosen)), None)
-            if pool is None:
+            pool = self._coming(job, chosen)
+            if pool < 0:
                 for back in pools:
                     self.soon.take(job.need, self.work.accounts(job, back), -1)
                 self.victims.undo(chosen, self.soon)
@@ -187,14 +190,18 @@ class Claims:
             pools.append(pool)
         return pools, chosen
 
+    def _coming(self, job: Job, chosen: list[Candidate]) -> int:
+        """The pool where one more will fit: as things are, else by asking for some back; -1 if there is none."""
+        for pool in job.reach:
+            if self.soon.fits(job.need, self.work.accounts(job, pool)):
+                return pool
+        for pool in job.reach:
+            if self.victims.free(job, pool, self.soon, chosen):
+                return pool
+        return -1
+
     def _level(self, job: Job) -> float:
         return (job.live + job.granted + 1) * job.share
-
-    def _leaves(self) -> dict[int, float]:
-        """By pool: when what has been revoked there is expected to be gone."""
-        now = self.work.snapshot.now
-        leaving = {executor.pool for job in self.work.jobs for executor in job.cluster.executors if executor.revoked}
-        return {number: now for number, pool in enumerate(self.work.pools) if pool.name in leaving}
 
     @staticmethod
     def _plus(room: list[int], amount: list[int]) -> list[int]:

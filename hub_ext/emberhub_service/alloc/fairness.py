@@ -65,6 +65,8 @@ class Job:
     """Those, and pools where it holds executors though no more may start there."""
     caps: tuple[int, ...] = ()
     """Accounts of the bounded queues above it (B)."""
+    accounts: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """By pool: the accounts that an executor there uses, the pool's and the caps."""
     guards: tuple[list[int], ...] = ()
     """What is left of the guarantees above it, while filling (B, M)."""
     parent: Node | None = None
@@ -92,7 +94,7 @@ class Job:
 
     def key(self) -> tuple[float, int, Job]:
         """Where it stands among its sisters: level after its next step, then the total order of rule C."""
-        after = self.fair + (self.gang - self.fair if self.fair < self.gang else 1)
+        after = self.fair + 1 if self.fair >= self.gang else self.gang
         if self.fifo:
             return 0.0, self.rank if self.live else self.rank_new, self
         return after * self.share - self.boost, self.rank if after <= self.live else self.rank_new, self
@@ -169,8 +171,12 @@ class Node:
             child = child.heap[0][2]
         if self.parent is not None and self.parent.fifo:
             return 0.0, best[1], self
-        v, s, k = self.vector, child.shares, child.step
-        after = max(v[0] + s[0] * k, v[1] + s[1] * k, v[2] + s[2] * k, v[3] + s[3] * k)
+        v, s = self.vector, child.shares
+        if child.fair >= child.gang or child.gang == 1:
+            after = max(v[0] + s[0], v[1] + s[1], v[2] + s[2], v[3] + s[3])
+        else:
+            k = child.gang - child.fair
+            after = max(v[0] + s[0] * k, v[1] + s[1] * k, v[2] + s[2] * k, v[3] + s[3] * k)
         return after / self.weight - self.boost, best[1], self
 
     def _rescale(self) -> None:
@@ -192,8 +198,9 @@ class Node:
         low = self.low
         low[0] += gain[0]
         low[1] += gain[1]
-        low[2] += gain[2]
-        low[3] += gain[3]
+        if gain[2] or gain[3]:
+            low[2] += gain[2]
+            low[3] += gain[3]
         self.level = max(self.level, level)
         if self.high:
             self._rescale()

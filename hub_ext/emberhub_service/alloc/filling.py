@@ -14,7 +14,7 @@ user (D), 5. everything else (C). So a floor or a guarantee in use comes before 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .fairness import Job, Node
 from .ledger import Ledger
@@ -31,11 +31,13 @@ class Filling:
         self.steps: list[Job] = []
         """The cluster of each executor placed, in the order of filling: also the order of claims."""
 
-    def floors(self, jobs: Iterable[Job]) -> None:
-        """Round 1: what a cluster is to have whether it works or not."""
-        for job in jobs:
-            while job.fair < job.floor and self.place(job):
-                pass
+    def floors(self, jobs: Sequence[Job]) -> None:
+        """Round 1: what a cluster is to have whether it works or not, beginning with those that have it."""
+        for held in (True, False):
+            for job in jobs:
+                floor = min(job.floor, job.live) if held else job.floor
+                while job.fair + job.step <= floor and self.place(job):
+                    pass
 
     def firsts(self, jobs: Iterable[Job], *, guaranteed: bool = False) -> None:
         """Rounds 2 and 4: one step for each of these, in this order."""
@@ -53,9 +55,32 @@ class Filling:
 
     def place(self, job: Job) -> bool:
         """Give a cluster its next step if there is room for all of it."""
-        count = job.gang - job.fair if job.fair < job.gang else 1
-        if job.fair + count > job.demand:
-            return False
+        fair = job.fair
+        if fair >= job.gang or job.gang == 1:
+            if fair >= job.demand or (pool := self._pool(job)) < 0:
+                return False
+            self._take(job, pool, 1)
+            count = 1
+        else:
+            count = job.gang - fair
+            if job.gang > job.demand or not self._gang(job, count):
+                return False
+        job.fair = fair + count
+        if job.guards:
+            a, b, c, d = job.need
+            for left in job.guards:
+                left[0] -= a * count
+                left[1] -= b * count
+                left[2] -= c * count
+                left[3] -= d * count
+        if count == 1:
+            self.steps.append(job)
+        else:
+            self.steps.extend([job] * count)
+        return True
+
+    def _gang(self, job: Job, count: int) -> bool:
+        """Place all of a gang, in several pools if it must be, or none of it (F)."""
         placed: list[int] = []
         for _ in range(count):
             pool = self._pool(job)
@@ -65,11 +90,6 @@ class Filling:
                 return False
             self._take(job, pool, 1)
             placed.append(pool)
-        job.fair += count
-        for guard in job.guards:
-            for kind, amount in enumerate(job.need):
-                guard[kind] -= amount * count
-        self.steps.extend([job] * count)
         return True
 
     def _pool(self, job: Job) -> int:
@@ -78,42 +98,52 @@ class Filling:
         a, b, c, d = job.need
         for cap in job.caps:
             room = rooms[cap]
-            if room[0] < a or room[1] < b or (c and room[2] < c) or (d and room[3] < d):
+            if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
                 return -1
         found = -1
         slots, reach = job.slots, job.reach
         for pool in job.places:
             room = rooms[pool]
-            if room[0] >= a and room[1] >= b and (not c or room[2] >= c) and (not d or room[3] >= d):
-                if not slots or slots.get(pool, 0) > 0:
-                    return pool
-                if found < 0 and pool in reach:
-                    found = pool
+            if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
+                continue
+            if not slots or slots.get(pool, 0) > 0:
+                return pool
+            if found < 0 and pool in reach:
+                found = pool
         return found
 
     def _take(self, job: Job, pool: int, times: int) -> None:
+        rooms = self.ledger.rooms
         a, b, c, d = job.need
-        for account in (pool, *job.caps):
-            room = self.ledger.rooms[account]
+        room = rooms[pool]
+        room[0] -= a * times
+        room[1] -= b * times
+        if c or d:
+            room[2] -= c * times
+            room[3] -= d * times
+        for cap in job.caps:
+            room = rooms[cap]
             room[0] -= a * times
             room[1] -= b * times
             room[2] -= c * times
             room[3] -= d * times
         if job.slots:
-            job.slots[pool] = job.slots.get(pool, 0) - times
+            left = job.slots[pool] = job.slots.get(pool, 0) - times
+            if not left:
+                del job.slots[pool]  # all that it holds there is matched
 
     def _fill(self, able: set[Job], *, guaranteed: bool) -> None:
         """Serve the least level first, step by step."""
         root = self.root
         if not able or not root.open(able):
             return
-        heap = root.heap
+        heap, place = root.heap, self.place
         while heap:
             job = heap[0][2]
             while isinstance(job, Node):
                 job = job.heap[0][2]
             before = job.fair
-            if (guaranteed and not _within(job)) or not self.place(job):
+            if (guaranteed and not _within(job)) or not place(job):
                 _block(job)
             else:
                 _rise(job, job.fair - before)
@@ -122,7 +152,11 @@ class Filling:
 def _within(job: Job) -> bool:
     """Whether the next step fits in what is left of a guarantee above it."""
     count = job.step
-    return any(all(has >= amount * count for has, amount in zip(guard, job.need, strict=True)) for guard in job.guards)
+    a, b, c, d = job.need
+    for left in job.guards:
+        if left[0] >= a * count and left[1] >= b * count and left[2] >= c * count and left[3] >= d * count:
+            return True
+    return False
 
 
 def _block(job: Job) -> None:
@@ -156,16 +190,15 @@ def _rise(job: Job, count: int) -> None:
         heapq.heapreplace(node.heap, job.key())
     else:
         heapq.heappop(node.heap)
-    while True:
+    while (parent := node.parent) is not None:
         before = node.vector
         node.rise(gain, level)
-        parent = node.parent
-        if parent is None:
-            return
         if node.heap:
             heapq.heapreplace(parent.heap, node.key())
         else:
             heapq.heappop(parent.heap)
+        if parent.parent is None:
+            return  # nobody asks what the whole tree counts as
         after = node.vector
         gain = (after[0] - before[0], after[1] - before[1], after[2] - before[2], after[3] - before[3])
         level = max(after) / node.weight

@@ -33,7 +33,17 @@ class Guarantee:
 
     def exceeded(self) -> bool:
         """Whether the queue holds more than this, so that something may be taken from it (I)."""
-        return any(use > limit for use, limit in zip(self.use, self.limit, strict=True))
+        use, limit = self.use, self.limit
+        return use[0] > limit[0] or use[1] > limit[1] or use[2] > limit[2] or use[3] > limit[3]
+
+    def add(self, need: Amount, times: int) -> None:
+        """The queue's clusters hold so many more executors of this size, or fewer."""
+        a, b, c, d = need
+        use = self.use
+        use[0] += a * times
+        use[1] += b * times
+        use[2] += c * times
+        use[3] += d * times
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +67,10 @@ class Field:
 
     def accounts(self, job: Job, pool: int) -> tuple[int, ...]:
         """The accounts that an executor of a cluster uses in a pool."""
-        return (pool, *job.caps)
+        found = job.accounts.get(pool)
+        if found is None:
+            found = job.accounts[pool] = (pool, *job.caps)
+        return found
 
     def guards(self, job: Job) -> tuple[Guarantee, ...]:
         """The guarantees above a cluster."""
@@ -112,8 +125,7 @@ def gather(snapshot: Snapshot) -> Field:
     _hang(work, leaves)
     for job in work.jobs:
         for guarantee in work.guards(job):
-            for kind, amount in enumerate(job.need):
-                guarantee.use[kind] += amount * job.live
+            guarantee.add(job.need, job.live)
     return work
 
 

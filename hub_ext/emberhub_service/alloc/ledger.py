@@ -52,8 +52,10 @@ class Ledger:
     def short(self, need: Amount, accounts: Sequence[int], times: int = 1) -> tuple[int, int] | None:
         """The first account, and the resource in it, that lacks room; None if all fits."""
         for account in accounts:
-            for kind, amount in enumerate(need):
-                if amount and self.rooms[account][kind] < amount * times:
+            room = self.rooms[account]
+            for kind in (0, 1, 2, 3):
+                amount = need[kind]
+                if amount and room[kind] < amount * times:
                     return account, kind
         return None
 

@@ -67,18 +67,17 @@ class Victims:
             for account in work.accounts(candidate.job, candidate.pool):
                 self._lists.setdefault(account, []).append(candidate)
 
-    def free(self, claimant: Job, pool: int, count: int, soon: Ledger, chosen: list[Candidate]) -> bool:
-        """Choose candidates until so many executors of the claimant fit in `soon`; False, with none, if they cannot."""
+    def free(self, claimant: Job, pool: int, soon: Ledger, chosen: list[Candidate]) -> bool:
+        """Choose candidates until one more executor of the claimant fits in `soon`; False, with none, if it cannot."""
         accounts = self.work.accounts(claimant, pool)
-        kept, start = dict(self._next), len(chosen)
-        while (short := soon.short(claimant.need, accounts, count)) is not None:
+        start = len(chosen)
+        while (short := soon.short(claimant.need, accounts)) is not None:
             candidate = self._cheapest(short[0], claimant)
             if candidate is None:
                 self.undo(chosen[start:], soon)
                 del chosen[start:]
-                self._next = kept
                 return False
-            for gone in self._with_gang(candidate):
+            for gone in self._with_gang(candidate) if candidate.job.gang > 1 else (candidate,):
                 self._choose(gone, soon)
                 chosen.append(gone)
         return True
@@ -88,11 +87,10 @@ class Victims:
         for candidate in chosen:
             candidate.taken = False
             candidate.job.spare += 1
+            self._next.clear()
             soon.take(candidate.job.need, self.work.accounts(candidate.job, candidate.pool))
             for guarantee in self.work.guards(candidate.job):
-                for kind, amount in enumerate(candidate.job.need):
-                    guarantee.use[kind] += amount
-        self._next.clear()
+                guarantee.add(candidate.job.need, 1)
 
     def drain(self, pool: int, amount: list[int], soon: Ledger) -> list[Candidate]:
         """Choose candidates in a pool until its room is at least this, as far as they go (M)."""
@@ -109,14 +107,17 @@ class Victims:
     def _cheapest(self, account: int, claimant: Job | None) -> Candidate | None:
         found = self._lists.get(account, [])
         at = self._next.get(account, 0)
-        while at < len(found) and (found[at].taken or found[at].job.spare <= 0):
-            at += 1
-        self._next[account] = at
+        first = True
         while at < len(found):
             candidate = found[at]
-            if not candidate.taken and candidate.job.spare > 0 and self._may_lose(candidate.job, claimant):
-                return candidate
+            if not candidate.taken and candidate.job.spare > 0:
+                if first:
+                    self._next[account], first = at, False
+                if self._may_lose(candidate.job, claimant):
+                    return candidate
             at += 1
+        if first:
+            self._next[account] = at
         return None
 
     def _may_lose(self, job: Job, claimant: Job | None) -> bool:
@@ -124,7 +125,7 @@ class Victims:
         if not guards:
             return True
         shared = self.work.guards(claimant) if claimant is not None else ()
-        return all(guarantee in shared or guarantee.exceeded() for guarantee in guards)
+        return not [guarantee for guarantee in guards if not (guarantee in shared or guarantee.exceeded())]
 
     def _with_gang(self, candidate: Candidate) -> list[Candidate]:
         """A gang that loses one executor can use none of them (F): all go together."""
@@ -139,8 +140,7 @@ class Victims:
         candidate.job.spare -= 1
         soon.take(candidate.job.need, self.work.accounts(candidate.job, candidate.pool), -1)
         for guarantee in self.work.guards(candidate.job):
-            for kind, amount in enumerate(candidate.job.need):
-                guarantee.use[kind] -= amount
+            guarantee.add(candidate.job.need, -1)
 
 
 def _candidates(work: Field, job: Job, index: dict[str, int]) -> list[tuple[tuple[object, ...], Candidate]]:

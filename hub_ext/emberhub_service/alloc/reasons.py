@@ -86,8 +86,12 @@ class _Reasons:
 
     def _unentitled(self, job: Job, resource: str) -> Why:
         """Why filling gave it no more, or could not make room for what it gave."""
+        missing = max(1, job.gang - job.live - job.granted)
+        if any(self.claims.now.fits(job.need, self.work.accounts(job, pool), missing) for pool in job.reach):
+            return self._kept_for_others(job, resource)
         if job.fair > job.live + job.granted:
-            return self._unserved(job, resource)
+            reason = "It is below its fair share, and those who hold the rest where it can run are not above theirs."
+            return "H", resource, reason, None
         step = max(1, job.gang - job.fair)
         bound = self._bound(job, step)
         if bound is not None and (not job.reach or any(self.left.fits(job.need, (p,), step) for p in job.reach)):
@@ -96,13 +100,11 @@ class _Reasons:
             return "M", resource, "What is left is kept for a reservation that starts soon.", None
         return self._by_share(job, resource)
 
-    def _unserved(self, job: Job, resource: str) -> Why:
-        """It is due more, and nothing could be set free for it."""
+    def _kept_for_others(self, job: Job, resource: str) -> Why:
+        """It would fit in what is free, which is spoken for."""
         dates = [self.claims.held[pool] for pool in job.reach if pool in self.claims.held]
-        if not dates:
-            reason = "It is below its fair share, and those who hold the rest where it can run are not above theirs."
-            return "H", resource, reason, None
-        estimate = max(0.0, min(dates) - self.work.snapshot.now) + self.work.snapshot.rules.executor_start
+        now, start = self.work.snapshot.now, self.work.snapshot.rules.executor_start
+        estimate = max(0.0, min(dates) - now) + start if dates else None
         return "G", resource, "What is free is kept for a request before it that needs more at once.", estimate
 
     def _by_share(self, job: Job, resource: str) -> Why:
