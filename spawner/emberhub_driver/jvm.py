@@ -103,12 +103,16 @@ def module_options() -> list[str]:
     ]
 
 
+_NOT_FOR_SPARK = ("SPARK_", "PYSPARK_", "EMBERHUB_", "JUPYTERHUB_", "CONFIGPROXY_", "_SPARK_")
+
+
 def spark_environment(java: Java, host: str) -> dict[str, str]:
     """The environment for a JVM of Spark's: this process's, without what could lead it elsewhere or tell a secret."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("SPARK_", "PYSPARK_", "EMBERHUB_", "JUPYTERHUB_", "CONFIGPROXY_", "_SPARK_"))
+        # The mark of a hub on one machine goes along, so that it finds every process of its own at its end.
+        if (name == "EMBERHUB_STATE" or not name.startswith(_NOT_FOR_SPARK))
         and name not in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "HADOOP_CONF_DIR")
     }
     return kept | {
