@@ -33,9 +33,13 @@ class Visitor:
 
     def log_in(self, password: str) -> None:
         """Fill in the log-in page."""
-        page = "/hub/login?next=%2Fhub%2Fhome"
-        self._open("GET", page)
-        self._send_form(page, username=self.name, password=password)
+        form = "/hub/login?next=%2Fhub%2Fhome"
+        self.page(form)
+        self._send_form(form, username=self.name, password=password)
+
+    def page(self, path: str) -> str:
+        """The HTML of a page, wherever the hub sends the browser for it."""
+        return self._open("GET", path).decode()
 
     def start_server(self, tell: Callable[[str], None]) -> None:
         """Press the button that starts the notebook server, and follow its progress until it is ready."""
@@ -52,7 +56,7 @@ class Visitor:
                 if event.get("ready"):
                     break
         # The first page of the server sends the browser to the hub and back, which sets the server's own cookies.
-        self._open("GET", f"{self.server}/lab")
+        self.page(f"{self.server}/lab")
 
     def new_token(self, *scopes: str) -> str:
         """A token of this user's with these scopes, for an hour."""
