@@ -44,11 +44,20 @@ async def test_a_stopped_cluster_is_started_again_and_says_why_it_had_stopped(ru
 
 async def test_asking_while_it_is_being_stopped_starts_it_again(running):
     cluster, _ = await running.start()
-    stopping, started = await asyncio.gather(
-        running.call("DELETE", f"api/clusters/{cluster}"), running.call("POST", "api/clusters", {})
-    )
-    assert (stopping.status, started.status) == (200, 200)
-    await running.until(cluster, lambda c: c["ready"])
+    stop, may_end = running.backend.stop, asyncio.Event()
+
+    async def slow_stop(name, grace):
+        await may_end.wait()
+        await stop(name, grace)
+
+    running.backend.stop = slow_stop
+    await running.call("DELETE", f"api/clusters/{cluster}")
+    await running.until(cluster, lambda c: c["state"] == "stopping")
+    assert (await running.call("POST", "api/clusters", {})).status == 200
+    assert len(running.backend.started) == 1
+    may_end.set()
+    view = await running.until(cluster, lambda c: c["ready"])
+    assert (view["generation"], view["restarted"]) == (2, "It was stopped by alice.")
 
 
 async def test_a_cluster_without_work_is_stopped_and_starts_again(running, site):

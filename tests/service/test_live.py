@@ -6,7 +6,7 @@ from emberhub.wire.agent import ExecutorReport, Report
 from emberhub.wire.resources import Resources
 from emberhub_service.alloc.model import Reclaiming
 from emberhub_service.config import Site, parse_site
-from emberhub_service.control.live import LAUNCH_GRACE, Live
+from emberhub_service.control.live import DIP, LAUNCH_GRACE, Live
 from emberhub_service.control.snapshot import build_snapshot, choose_pool, counted
 from emberhub_service.records import ClusterRecord
 
@@ -139,6 +139,21 @@ def test_who_did_not_get_them_started_is_asked_for_no_more_for_a_while():
     live.expire(161.0, 60.0)
     assert live.demand(162.0) == 0
     assert live.demand(161.0 + 16.0) == 4
+
+
+def test_a_moment_without_demand_between_two_stages_is_not_believed():
+    live = a_live()
+    live.hear(report(target=0, wanted=5), 110.0)
+    live.hear(report(target=0, wanted=0), 120.0)
+    assert live.wanted(120.5) == 5
+    live.hear(report(target=0, wanted=2), 120.6)
+    assert live.wanted(120.9) == 5
+    assert live.wanted(120.0 + DIP) == 2
+    live.hear(report(target=0, wanted=7), 130.0)
+    assert live.wanted(130.0) == 7
+    live.hear(report(target=0, wanted=0), 131.0)
+    live.hear(report(target=0, wanted=8), 131.5)
+    assert live.wanted(131.5) == 8
 
 
 def test_a_new_connection_makes_the_drivers_target_hold():

@@ -18,6 +18,9 @@ from ..records import ClusterRecord
 LAUNCH_GRACE = 3.0
 """Seconds for which an executor may still register after its driver has acknowledged a lower target."""
 
+DIP = 1.0
+"""Seconds for which less demand must last to be believed: between two stages of a query there is none for a moment."""
+
 _FIRST_PAUSE = 15.0
 _LONGEST_PAUSE = 300.0
 
@@ -69,6 +72,9 @@ class Live:
     """When each executor was first seen."""
     reclaiming: dict[str, Reclaiming] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
+    peak: int = 0
+    """Demand before it fell, which counts until `peak_until`."""
+    peak_until: float = 0.0
     promised_since: float = 0.0
     failures: int = 0
     """How often in a row promised executors did not come."""
@@ -165,6 +171,11 @@ class Live:
         self.heard = now
         came = {e.id for e in report.executors} - self.since.keys()
         missing = self.target > len(self.kept())
+        before = self._believed(now)
+        if report.wanted >= before:
+            self.peak_until = 0.0
+        elif now >= self.peak_until:
+            self.peak, self.peak_until = before, now + DIP
         self.report = report
         self.since = {e.id: self.since.get(e.id, now - e.age) for e in report.executors}
         present = self.since.keys()
@@ -196,11 +207,13 @@ class Live:
 
     def wanted(self, now: float) -> int:
         """Executors that its work could use, before floor and ceiling."""
+        wanted = self._believed(now)
+        return min(wanted, len(self.kept())) if now < self.paused_until else wanted
+
+    def _believed(self, now: float) -> int:
         if self.report is None:
             return 0
-        if now < self.paused_until:
-            return min(self.report.wanted, len(self.kept()))
-        return self.report.wanted
+        return max(self.report.wanted, self.peak) if now < self.peak_until else self.report.wanted
 
     def demand(self, now: float) -> int:
         """What it may ask for: its wanted executors within its floor and ceiling."""
