@@ -96,7 +96,7 @@ class _Reasons:
         bound = self._bound(job, step)
         if bound is not None and (not job.reach or any(self.left.fits(job.need, (p,), step) for p in job.reach)):
             return "B", bound[1], f"Queue {bound[0]} holds all the {_NAMES[bound[1]]} that it may.", None
-        if self.claims.kept and not self._fits_with(job, step):
+        if self._reserved(job, step):
             return "M", resource, "What is left is kept for a reservation that starts soon.", None
         return self._by_share(job, resource)
 
@@ -141,14 +141,16 @@ class _Reasons:
             return None
         return self.work.bounds[short[0] - len(self.work.pools)][0], KINDS[short[1]]
 
-    def _fits_with(self, job: Job, step: int) -> bool:
-        """Whether it would still not fit without the reservations that room is kept for."""
+    def _reserved(self, job: Job, step: int) -> bool:
+        """Whether it would fit without what is kept for reservations."""
         for pool in job.reach:
-            kept = self.claims.kept.get(pool)
-            room = [has + more for has, more in zip(self.left.rooms[pool], kept or (0, 0, 0, 0), strict=True)]
-            if kept and all(has >= need * step for has, need in zip(room, job.need, strict=True)):
-                return False
-        return True
+            if pool not in self.claims.kept:
+                continue
+            a, b, c, d = self.claims.kept[pool]
+            with self.left.without([((a, b, c, d), (pool,))]) as freed:
+                if freed.fits(job.need, self.work.accounts(job, pool), step):
+                    return True
+        return False
 
     def _cheapest(self, job: Job) -> str:
         """The smallest change to the request that would be served now, as a sentence."""
