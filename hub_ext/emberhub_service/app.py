@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from emberhub.errors import EmberhubError
@@ -81,7 +81,7 @@ class EmberhubService(Application):
             # What stands on the command line wins over the file.
             self.update_config(self.cli_config)
         logging.basicConfig(
-            level=self.log.level,
+            level=cast("int | str", self.log_level),
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
             stream=sys.stderr,
             force=True,

@@ -83,6 +83,7 @@ def test_it_serves_until_sigterm_and_a_successor_waits_for_it(start):
     first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(30) == 0
     second.until(second.healthy)
+    assert "DEBUG" not in first.log.read_text()
     assert "very-secret-hub-token" not in first.log.read_text() + second.log.read_text()
     assert "Traceback" not in first.log.read_text()
 
