@@ -8,7 +8,7 @@ class EmberhubError(Exception):
 
 
 class NotInHub(EmberhubError):
-    """This process does not know which hub to talk to."""
+    """The process does not know which hub to talk to."""
 
 
 class RequestRefused(EmberhubError):
