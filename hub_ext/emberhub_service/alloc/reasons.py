@@ -112,6 +112,8 @@ class _Reasons:
         if job.gang > 1 and not job.fair:
             reason = f"It needs {job.gang} executors at once, more than can be its share beside the others now."
             return "F", resource, reason, None
+        if not self.served and not job.fair:
+            return "A", resource, "What others are to keep leaves no room for an executor of its size.", None
         if not job.fair and job.user not in self.holds and job.id in self.turns:
             reason = "More users ask than there are executors: they take turns, and this one's comes."
             return "D", resource, reason, None

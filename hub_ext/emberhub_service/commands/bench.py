@@ -97,7 +97,7 @@ def measure(snapshot: Snapshot) -> dict[str, Any]:
     clusters = len(snapshot.clusters)
     decided = plan(snapshot)
     seconds = []
-    for _ in range(max(3, min(30, 3000 // clusters))):
+    for _ in range(max(3, min(15, 3000 // clusters))):
         gc.collect()
         started = time.process_time()  # of this one thread: what else the machine does is not the plan's
         plan(snapshot)
