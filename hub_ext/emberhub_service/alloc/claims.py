@@ -103,14 +103,18 @@ class Claims:
                 heapq.heappush(heap, (self._level(job), job.rank, job))
 
     def _claim(self, job: Job, count: int, *, starved: bool) -> None:
-        placed = self._place(job, count, fill=False)
+        if count == 1:
+            pool = self._spot(job)
+            placed = None if pool < 0 else [pool]
+        else:
+            placed = self._place(job, count, fill=False)
         if placed is not None:
             self._grant(job, placed, "D" if job.live + job.granted == 0 else "C")
             return
-        alike = (job.need, job.reach, job.caps, count, self.work.guards(job)) if self._hopeless else None
+        alike = (job.need, job.reach, job.caps, count, job.guarantees) if self._hopeless else None
         arranged = None if alike in self._hopeless else self._arrange(job, count)
         if arranged is None:
-            self._hopeless.add((job.need, job.reach, job.caps, count, self.work.guards(job)))
+            self._hopeless.add((job.need, job.reach, job.caps, count, job.guarantees))
             if starved and job.reach:
                 self._insist(job, count)
             return
@@ -119,7 +123,7 @@ class Claims:
     def _insist(self, job: Job, count: int) -> None:
         """What comes free in its first pool is kept for it (H)."""
         pool = job.reach[0]
-        self.soon.take(job.need, self.work.accounts(job, pool), count)
+        self.soon.take(job.need, job.accounts[pool], count)
         self.waits.setdefault(job.id, Wait("H", None, pool))
         self.held[pool] = self.work.snapshot.now  # nobody fills in
 
@@ -138,12 +142,22 @@ class Claims:
         for pool in pools:
             self.held[pool] = min(date, self.held.get(pool, date))
 
+    def _spot(self, job: Job) -> int:
+        """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""
+        for pool in job.reach:
+            accounts = job.accounts[pool]
+            if self.now.fits(job.need, accounts) and self.soon.fits(job.need, accounts):
+                self.now.take(job.need, accounts)
+                self.soon.take(job.need, accounts)
+                return pool
+        return -1
+
     def _place(self, job: Job, count: int, *, fill: bool) -> list[int] | None:
         """Pools in which so many executors fit in both ledgers, taken from them; None, and nothing taken, if not."""
         placed: list[tuple[int, bool]] = []
         for _ in range(count):
             for pool in job.reach:
-                accounts = self.work.accounts(job, pool)
+                accounts = job.accounts[pool]
                 if not self.now.fits(job.need, accounts):
                     continue
                 spare = self.soon.fits(job.need, accounts)
@@ -154,7 +168,7 @@ class Claims:
                     break
             else:
                 for pool, spare in placed:
-                    accounts = self.work.accounts(job, pool)
+                    accounts = job.accounts[pool]
                     self.now.take(job.need, accounts, -1)
                     self.soon.take(job.need, accounts if spare else job.caps, -1)
                 return None
@@ -183,17 +197,17 @@ class Claims:
             pool = self._coming(job, chosen)
             if pool < 0:
                 for back in pools:
-                    self.soon.take(job.need, self.work.accounts(job, back), -1)
+                    self.soon.take(job.need, job.accounts[back], -1)
                 self.victims.undo(chosen, self.soon)
                 return None
-            self.soon.take(job.need, self.work.accounts(job, pool))
+            self.soon.take(job.need, job.accounts[pool])
             pools.append(pool)
         return pools, chosen
 
     def _coming(self, job: Job, chosen: list[Candidate]) -> int:
         """The pool where one more will fit: as things are, else by asking for some back; -1 if there is none."""
         for pool in job.reach:
-            if self.soon.fits(job.need, self.work.accounts(job, pool)):
+            if self.soon.fits(job.need, job.accounts[pool]):
                 return pool
         for pool in job.reach:
             if self.victims.free(job, pool, self.soon, chosen):

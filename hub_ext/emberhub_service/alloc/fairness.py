@@ -23,7 +23,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
-from .ledger import Amount
+from .ledger import Amount, Guarantee
 from .model import Cluster, Executor, Policy
 
 __all__ = ["Job", "Node", "Shares"]
@@ -67,6 +67,8 @@ class Job:
     """Accounts of the bounded queues above it (B)."""
     accounts: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """By pool: the accounts that an executor there uses, the pool's and the caps."""
+    guarantees: tuple[Guarantee, ...] = ()
+    """The guarantees above it (B, M)."""
     guards: tuple[list[int], ...] = ()
     """What is left of the guarantees above it, while filling (B, M)."""
     parent: Node | None = None

@@ -13,37 +13,11 @@ from emberhub.wire.resources import KINDS
 
 from .credits import boost
 from .fairness import Job, Node, Shares
-from .ledger import UNBOUNDED, Amount, Ledger
+from .ledger import UNBOUNDED, Amount, Guarantee, Ledger
 from .model import Cluster, Pool, Queue, Resources, Snapshot, User
 from .reach import Reach, pools_for
 
-__all__ = ["Field", "Guarantee", "gather"]
-
-
-@dataclass(slots=True, eq=False)
-class Guarantee:
-    """A queue's guarantee, its reservations in force included; `UNBOUNDED` where it says nothing."""
-
-    queue: str
-    limit: list[int]
-    left: list[int]
-    """What filling has not used of it yet."""
-    use: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    """What the queue's clusters hold, less what is being taken."""
-
-    def exceeded(self) -> bool:
-        """Whether the queue holds more than this, so that something may be taken from it (I)."""
-        use, limit = self.use, self.limit
-        return use[0] > limit[0] or use[1] > limit[1] or use[2] > limit[2] or use[3] > limit[3]
-
-    def add(self, need: Amount, times: int) -> None:
-        """The queue's clusters hold so many more executors of this size, or fewer."""
-        a, b, c, d = need
-        use = self.use
-        use[0] += a * times
-        use[1] += b * times
-        use[2] += c * times
-        use[3] += d * times
+__all__ = ["Field", "gather"]
 
 
 @dataclass(slots=True, eq=False)
@@ -65,17 +39,6 @@ class Field:
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By cluster that can never be served as it stands: the rule and a sentence."""
 
-    def accounts(self, job: Job, pool: int) -> tuple[int, ...]:
-        """The accounts that an executor of a cluster uses in a pool."""
-        found = job.accounts.get(pool)
-        if found is None:
-            found = job.accounts[pool] = (pool, *job.caps)
-        return found
-
-    def guards(self, job: Job) -> tuple[Guarantee, ...]:
-        """The guarantees above a cluster."""
-        return self.protected.get(job.cluster.queue, ())
-
     def ledger(self) -> Ledger:
         """Room in every account with nothing held."""
         rooms = [list(pool.capacity.amounts()) for pool in self.pools]
@@ -90,7 +53,7 @@ class Field:
                 if executor.revoked and executor.pool in index:
                     counts[index[executor.pool]] = counts.get(index[executor.pool], 0) + 1
             for pool, count in counts.items():
-                ledger.take(job.need, self.accounts(job, pool), count)
+                ledger.take(job.need, job.accounts[pool], count)
             lost = job.live + job.leaving - sum(counts.values())
             if lost:  # in a pool that is no longer configured: it still counts against its queue
                 ledger.take(job.need, job.caps, lost)
@@ -108,6 +71,7 @@ def gather(snapshot: Snapshot) -> Field:
     _queues(work, snapshot.queues, work.root, leaves)
     index = {pool.name: number for number, pool in enumerate(pools)}
     reach: dict[object, Reach] = {}
+    accounts: dict[tuple[int, ...], dict[int, tuple[int, ...]]] = {}
     for cluster in sorted(snapshot.clusters, key=lambda cluster: cluster.id):
         job = _job(work, cluster, index)
         if cluster.queue not in leaves:
@@ -115,7 +79,11 @@ def gather(snapshot: Snapshot) -> Field:
             job.demand = min(job.demand, job.live)
         else:
             job.caps = leaves[cluster.queue][1]
-            job.guards = tuple(guarantee.left for guarantee in work.guards(job))
+            job.guarantees = work.protected[cluster.queue]
+            job.guards = tuple(guarantee.left for guarantee in job.guarantees)
+        if job.caps not in accounts:
+            accounts[job.caps] = {number: (number, *job.caps) for number in range(len(pools))}
+        job.accounts = accounts[job.caps]
         _reach(work, job, reach)
         job.places = job.reach + tuple(pool for pool in sorted(job.at) if pool not in job.reach)
         if len(job.places) > 1 or not job.reach:
@@ -124,7 +92,7 @@ def gather(snapshot: Snapshot) -> Field:
     _rank(work)
     _hang(work, leaves)
     for job in work.jobs:
-        for guarantee in work.guards(job):
+        for guarantee in job.guarantees:
             guarantee.add(job.need, job.live)
     return work
 

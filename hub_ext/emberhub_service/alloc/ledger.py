@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-__all__ = ["UNBOUNDED", "Amount", "Ledger"]
+__all__ = ["UNBOUNDED", "Amount", "Guarantee", "Ledger"]
 
 Amount = tuple[int, int, int, int]
 UNBOUNDED = 1 << 62
@@ -42,12 +43,15 @@ class Ledger:
     def take(self, need: Amount, accounts: Sequence[int], times: int = 1) -> None:
         """Use room; a negative `times` gives it back."""
         a, b, c, d = need
+        if times != 1:
+            a, b, c, d = a * times, b * times, c * times, d * times
         for account in accounts:
             room = self.rooms[account]
-            room[0] -= a * times
-            room[1] -= b * times
-            room[2] -= c * times
-            room[3] -= d * times
+            room[0] -= a
+            room[1] -= b
+            if c or d:
+                room[2] -= c
+                room[3] -= d
 
     def short(self, need: Amount, accounts: Sequence[int], times: int = 1) -> tuple[int, int] | None:
         """The first account, and the resource in it, that lacks room; None if all fits."""
@@ -74,3 +78,29 @@ class Ledger:
     def copy(self) -> Ledger:
         """Another ledger with the same room."""
         return Ledger(self.rooms)
+
+
+@dataclass(slots=True, eq=False)
+class Guarantee:
+    """A queue's guarantee, its reservations in force included; `UNBOUNDED` where it says nothing."""
+
+    queue: str
+    limit: list[int]
+    left: list[int]
+    """What filling has not used of it yet."""
+    use: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    """What the queue's clusters hold, less what is being taken."""
+
+    def exceeded(self) -> bool:
+        """Whether the queue holds more than this, so that something may be taken from it (I)."""
+        use, limit = self.use, self.limit
+        return use[0] > limit[0] or use[1] > limit[1] or use[2] > limit[2] or use[3] > limit[3]
+
+    def add(self, need: Amount, times: int) -> None:
+        """The queue's clusters hold so many more executors of this size, or fewer."""
+        a, b, c, d = need
+        use = self.use
+        use[0] += a * times
+        use[1] += b * times
+        use[2] += c * times
+        use[3] += d * times

@@ -72,7 +72,7 @@ def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list
     players = [job for job in work.jobs if _plays(job)]
     for job in fixed:
         job.fair = job.live
-        for guarantee in work.guards(job):
+        for guarantee in job.guarantees:
             for kind, amount in enumerate(job.need):
                 guarantee.left[kind] -= amount * job.live
     filling = Filling(work.root, work.held(work.ledger(), fixed))
@@ -100,5 +100,5 @@ def _soon(work: Field, ledger: Ledger) -> Ledger:
         if job.leaving and not job.cluster.frozen:
             for executor in job.cluster.executors:
                 if executor.revoked and executor.pool in index:
-                    ledger.take(job.need, work.accounts(job, index[executor.pool]), -1)
+                    ledger.take(job.need, job.accounts[index[executor.pool]], -1)
     return ledger

@@ -64,12 +64,12 @@ class Victims:
                 candidates += _candidates(work, job, index)
         candidates.sort(key=lambda item: item[0])
         for _, candidate in candidates:
-            for account in work.accounts(candidate.job, candidate.pool):
+            for account in candidate.job.accounts[candidate.pool]:
                 self._lists.setdefault(account, []).append(candidate)
 
     def free(self, claimant: Job, pool: int, soon: Ledger, chosen: list[Candidate]) -> bool:
         """Choose candidates until one more executor of the claimant fits in `soon`; False, with none, if it cannot."""
-        accounts = self.work.accounts(claimant, pool)
+        accounts = claimant.accounts[pool]
         start = len(chosen)
         while (short := soon.short(claimant.need, accounts)) is not None:
             candidate = self._cheapest(short[0], claimant)
@@ -88,8 +88,8 @@ class Victims:
             candidate.taken = False
             candidate.job.spare += 1
             self._next.clear()
-            soon.take(candidate.job.need, self.work.accounts(candidate.job, candidate.pool))
-            for guarantee in self.work.guards(candidate.job):
+            soon.take(candidate.job.need, candidate.job.accounts[candidate.pool])
+            for guarantee in candidate.job.guarantees:
                 guarantee.add(candidate.job.need, 1)
 
     def drain(self, pool: int, amount: list[int], soon: Ledger) -> list[Candidate]:
@@ -121,10 +121,10 @@ class Victims:
         return None
 
     def _may_lose(self, job: Job, claimant: Job | None) -> bool:
-        guards = self.work.guards(job)
+        guards = job.guarantees
         if not guards:
             return True
-        shared = self.work.guards(claimant) if claimant is not None else ()
+        shared = claimant.guarantees if claimant is not None else ()
         return not [guarantee for guarantee in guards if not (guarantee in shared or guarantee.exceeded())]
 
     def _with_gang(self, candidate: Candidate) -> list[Candidate]:
@@ -138,8 +138,8 @@ class Victims:
     def _choose(self, candidate: Candidate, soon: Ledger) -> None:
         candidate.taken = True
         candidate.job.spare -= 1
-        soon.take(candidate.job.need, self.work.accounts(candidate.job, candidate.pool), -1)
-        for guarantee in self.work.guards(candidate.job):
+        soon.take(candidate.job.need, candidate.job.accounts[candidate.pool], -1)
+        for guarantee in candidate.job.guarantees:
             guarantee.add(candidate.job.need, -1)
 
 
@@ -154,28 +154,22 @@ def _candidates(work: Field, job: Job, index: dict[str, int]) -> list[tuple[tupl
             continue
         pool = index[executor.pool]
         kept_until = executor.since + rules.min_hold
-        idle = executor.idle_since is not None
-        cost = (
-            not idle,
-            executor.cached_bytes + executor.shuffle_bytes,
-            executor.active_tasks * executor.oldest_task,
-            recent,
-            -executor.since,
-        )
+        busy = executor.idle_since is None
         if executor.reclaiming is not None:
-            deadline = executor.reclaiming.deadline
-            key: tuple[object, ...] = (NAMED, deadline, *cost, job.id, executor.id)
-            found.append((key, Candidate(job, executor, pool, NAMED, deadline)))
-        elif (kept_until if idle else kept_until - rules.reclaim_notice) <= now:
-            leaves = max(now, kept_until) if idle else max(now + rules.reclaim_notice, kept_until)
-            found.append(((NOW, 0.0, *cost, job.id, executor.id), Candidate(job, executor, pool, NOW, leaves)))
+            when, order = NAMED, executor.reclaiming.deadline
+            leaves = order
+        elif (kept_until - rules.reclaim_notice if busy else kept_until) <= now:
+            when, order = NOW, 0.0
+            leaves = max(now + rules.reclaim_notice if busy else now, kept_until)
         else:
-            key = (LATER, kept_until, *cost, job.id, executor.id)
-            found.append((key, Candidate(job, executor, pool, LATER, kept_until)))
+            when, order, leaves = LATER, kept_until, kept_until
+        data, work_lost = executor.cached_bytes + executor.shuffle_bytes, executor.active_tasks * executor.oldest_task
+        key = (when, order, busy, data, work_lost, recent, -executor.since, job.id, executor.id)
+        found.append((key, Candidate(job, executor, pool, when, leaves)))
     for promise in sorted(job.cluster.promises, key=lambda promise: (promise.since, promise.pool)):
         if promise.pool in index:
             until = promise.since + rules.executor_start + rules.min_hold
             for number in range(promise.executors):
-                key = (LATER, until, True, 0, 0.0, recent, 0.0, job.id, f"{promise.pool}/{number}")
-                found.append((key, Candidate(job, None, index[promise.pool], LATER, until)))
+                last = (LATER, until, True, 0, 0.0, recent, 0.0, job.id, f"{promise.pool}/{number}")
+                found.append((last, Candidate(job, None, index[promise.pool], LATER, until)))
     return found
