@@ -18,7 +18,8 @@ SITE = """
 pools: [{name: main, cores: 4, memory: 4G}]
 profiles:
   - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 4}}
-rules: {rotation_quantum: 10s, min_hold: 1s, idle_after: 5s, reclaim_notice: 2s, deferral: 1s, stop_after: 10m}
+# Without memory of who has lent what, shares are equal at every moment.
+rules: {rotation_quantum: 10s, min_hold: 1s, idle_after: 5s, reclaim_notice: 2s, deferral: 1s, credit_half_life: 0s}
 """
 
 
@@ -53,7 +54,7 @@ def test_two_busy_users_share_equally_lend_and_get_back_without_losing_anything(
 
     marks = tmp_path / "computed"
     marks.mkdir()
-    one, two = Work(hers, 400, 0.3), Work(his, 60, 0.3)
+    one, two = Work(hers, 60, 0.3, again=True), Work(his, 40, 0.3, again=True)
     eventually(lambda: running(alice, hers) == 2 and running(bob, his) == 2, "each has two of the four")
 
     # Bob's query ends: within a few seconds alice has everything.
@@ -66,7 +67,7 @@ def test_two_busy_users_share_equally_lend_and_get_back_without_losing_anything(
     before = {each.id for each in alice.see(hers).running}
     assert len(before) == 4
 
-    three = Work(his, 120, 0.3)
+    three = Work(his, 40, 0.3, again=True)
     seen: list[rest.ReclaimNotice] = []
 
     def shared() -> bool:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SPARK_DEFAULT_PARTITIONS = "200"
 PARTITIONS_PER_CORE = 3
+RETRIES = 10
+"""How often a call to a driver that does not answer is repeated: for about 20 seconds in all."""
 
 
 def connect(to: rest.Connection, cluster: rest.Cluster) -> SparkSession:
@@ -21,6 +23,7 @@ def connect(to: rest.Connection, cluster: rest.Cluster) -> SparkSession:
     try:
         import grpc
         from pyspark.sql.connect.client import DefaultChannelBuilder
+        from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
     except ImportError as missing:
         raise EmberhubError(
@@ -39,6 +42,8 @@ def connect(to: rest.Connection, cluster: rest.Cluster) -> SparkSession:
     # pyspark.sql.functions asks the environment whether it is to build remote or classic columns.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     session = SparkSession.builder.channelBuilder(builder).create()
+    # Spark would try to reach a driver that has gone for ten minutes, at the end of the kernel too.
+    session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, backoff_multiplier=2, max_backoff=4000)])
     _set_defaults(session, cluster)
     return session
 
