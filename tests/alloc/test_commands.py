@@ -106,5 +106,7 @@ def test_bench_refuses_sizes_that_are_none(capsys: pytest.CaptureFixture[str]) -
 def test_the_benchmark_has_ten_executors_a_cluster_and_its_exponent_is_a_power() -> None:
     site = contended(300)
     assert sum(len(cluster.executors) for cluster in site.clusters) == pytest.approx(3000, rel=0.02)
+    upheaval = contended(300, upheaval=True)
+    assert sum(len(cluster.executors) for cluster in upheaval.clusters) == pytest.approx(3000, rel=0.02)
     assert exponent([10, 100, 1000], [0.01, 0.1, 1.0]) == pytest.approx(1.0)
     assert exponent([10, 100], [1.0, 100.0]) == pytest.approx(2.0)

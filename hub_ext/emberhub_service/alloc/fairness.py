@@ -174,11 +174,13 @@ class Node:
         if self.parent is not None and self.parent.fifo:
             return 0.0, best[1], self
         v, s = self.vector, child.shares
-        if child.fair >= child.gang or child.gang == 1:
-            after = max(v[0] + s[0], v[1] + s[1], v[2] + s[2], v[3] + s[3])
-        else:
+        if child.fair < child.gang != 1:
             k = child.gang - child.fair
-            after = max(v[0] + s[0] * k, v[1] + s[1] * k, v[2] + s[2] * k, v[3] + s[3] * k)
+            s = (s[0] * k, s[1] * k, s[2] * k, s[3] * k)
+        cores, memory = v[0] + s[0], v[1] + s[1]
+        after = cores if cores > memory else memory
+        if v[2] or s[2] or v[3] or s[3]:
+            after = max(after, v[2] + s[2], v[3] + s[3])
         return after / self.weight - self.boost, best[1], self
 
     def _rescale(self) -> None:
@@ -203,8 +205,16 @@ class Node:
         if gain[2] or gain[3]:
             low[2] += gain[2]
             low[3] += gain[3]
-        self.level = max(self.level, level)
-        if self.high:
+        self.level = level = level if level > self.level else self.level
+        if self.high and self.high[0][0] <= level:
             self._rescale()
+        elif self.high:
+            high = self.high_sum
+            self.vector = (
+                low[0] + level * high[0],
+                low[1] + level * high[1],
+                low[2] + level * high[2],
+                low[3] + level * high[3],
+            )
         else:
             self.vector = (low[0], low[1], low[2], low[3])

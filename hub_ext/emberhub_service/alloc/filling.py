@@ -28,6 +28,8 @@ class Filling:
     def __init__(self, root: Node, ledger: Ledger) -> None:
         self.root = root
         self.ledger = ledger
+        self._last = -1
+        """The pool of the executor placed last."""
         self.steps: list[Job] = []
         """The cluster of each executor placed, in the order of filling: also the order of claims."""
 
@@ -56,81 +58,74 @@ class Filling:
     def place(self, job: Job) -> bool:
         """Give a cluster its next step if there is room for all of it."""
         fair = job.fair
-        if fair >= job.gang or job.gang == 1:
-            if fair >= job.demand or (pool := self._pool(job)) < 0:
+        if job.gang == 1 or fair >= job.gang:
+            if fair >= job.demand or not self._one(job):
                 return False
-            self._take(job, pool, 1)
-            count = 1
-        else:
-            count = job.gang - fair
-            if job.gang > job.demand or not self._gang(job, count):
-                return False
-        job.fair = fair + count
-        if job.guards:
-            a, b, c, d = job.need
-            for left in job.guards:
-                left[0] -= a * count
-                left[1] -= b * count
-                left[2] -= c * count
-                left[3] -= d * count
-        if count == 1:
+            job.fair = fair + 1
             self.steps.append(job)
-        else:
-            self.steps.extend([job] * count)
+            if job.guards:
+                _use(job, 1)
+            return True
+        count = job.gang - fair
+        if job.gang > job.demand or not self._gang(job, count):
+            return False
+        job.fair = fair + count
+        self.steps.extend([job] * count)
+        _use(job, count)
         return True
 
-    def _gang(self, job: Job, count: int) -> bool:
-        """Place all of a gang, in several pools if it must be, or none of it (F)."""
-        placed: list[int] = []
-        for _ in range(count):
-            pool = self._pool(job)
-            if pool < 0:
-                for back in placed:
-                    self._take(job, back, -1)
-                return False
-            self._take(job, pool, 1)
-            placed.append(pool)
-        return True
-
-    def _pool(self, job: Job) -> int:
-        """The pool for one more executor: where it holds one already, else the best with room; -1 if there is none."""
-        rooms = self.ledger.rooms
+    def _one(self, job: Job) -> bool:
+        """Place one executor: where the cluster holds one already, else in the best pool with room."""
+        rooms, slots = self.ledger.rooms, job.slots
         a, b, c, d = job.need
         for cap in job.caps:
             room = rooms[cap]
             if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
-                return -1
+                return False
         found = -1
-        slots, reach = job.slots, job.reach
         for pool in job.places:
             room = rooms[pool]
             if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
                 continue
             if not slots or slots.get(pool, 0) > 0:
-                return pool
-            if found < 0 and pool in reach:
                 found = pool
-        return found
-
-    def _take(self, job: Job, pool: int, times: int) -> None:
-        rooms = self.ledger.rooms
-        a, b, c, d = job.need
-        room = rooms[pool]
-        room[0] -= a * times
-        room[1] -= b * times
+                break
+            if found < 0 and pool in job.reach:
+                found = pool
+        if found < 0:
+            return False
+        room = rooms[found]
+        room[0] -= a
+        room[1] -= b
         if c or d:
-            room[2] -= c * times
-            room[3] -= d * times
+            room[2] -= c
+            room[3] -= d
         for cap in job.caps:
             room = rooms[cap]
-            room[0] -= a * times
-            room[1] -= b * times
-            room[2] -= c * times
-            room[3] -= d * times
-        if job.slots:
-            left = job.slots[pool] = job.slots.get(pool, 0) - times
-            if not left:
-                del job.slots[pool]  # all that it holds there is matched
+            room[0] -= a
+            room[1] -= b
+            room[2] -= c
+            room[3] -= d
+        if slots and (left := slots.get(found, 0)):
+            if left == 1:
+                del slots[found]  # all that it holds there is matched
+            else:
+                slots[found] = left - 1
+        self._last = found
+        return True
+
+    def _gang(self, job: Job, count: int) -> bool:
+        """Place all of a gang, in several pools if it must be, or none of it (F)."""
+        placed: list[int] = []
+        held = dict(job.slots)
+        for _ in range(count):
+            if not self._one(job):
+                for pool in placed:
+                    self.ledger.take(job.need, job.accounts[pool], -1)
+                job.slots = held
+                return False
+            placed.append(self._last)
+        return True
 
     def _fill(self, able: set[Job], *, guaranteed: bool) -> None:
         """Serve the least level first, step by step."""
@@ -143,10 +138,20 @@ class Filling:
             while isinstance(job, Node):
                 job = job.heap[0][2]
             before = job.fair
-            if (guaranteed and not _within(job)) or not place(job):
-                _block(job)
-            else:
+            if (not guaranteed or _within(job)) and place(job):
                 _rise(job, job.fair - before)
+            else:
+                _block(job)
+
+
+def _use(job: Job, count: int) -> None:
+    """Take a step from what is left of the guarantees above it."""
+    a, b, c, d = job.need
+    for left in job.guards:
+        left[0] -= a * count
+        left[1] -= b * count
+        left[2] -= c * count
+        left[3] -= d * count
 
 
 def _within(job: Job) -> bool:
@@ -185,11 +190,15 @@ def _rise(job: Job, count: int) -> None:
     assert node is not None
     s = job.shares
     gain = s if count == 1 else (s[0] * count, s[1] * count, s[2] * count, s[3] * count)
-    level = job.fair * job.share
-    if job.fair < job.demand:
+    fair = job.fair
+    level = fair * job.share
+    if fair >= job.demand:
+        heapq.heappop(node.heap)
+    elif job.fifo or fair < job.gang:
         heapq.heapreplace(node.heap, job.key())
     else:
-        heapq.heappop(node.heap)
+        key = ((fair + 1) * job.share - job.boost, job.rank if fair < job.live else job.rank_new, job)
+        heapq.heapreplace(node.heap, key)
     while (parent := node.parent) is not None:
         before = node.vector
         node.rise(gain, level)

@@ -1,8 +1,10 @@
 """`emberhub bench`: measurements of Emberhub's own parts.
 
-`emberhub bench plan` measures one plan over growing sites. Each site has ten executors a cluster, all of them in use,
-four queues with guarantees and bounds, users with one or two clusters, two shapes of executor, a third of the clusters
-with nothing and waiting, and holders far above their share: so each plan refuses, reclaims and chooses victims.
+`emberhub bench plan` measures one plan over growing sites. Each site has ten executors a cluster, nearly all in use,
+two pools, four queues with guarantees, users with one or two clusters, two shapes of executor, and more demand than
+there is: so each plan grants, refuses, reclaims and chooses victims. In a *contended* site, a tenth of the clusters has
+nothing and waits. In an *upheaval*, a third has, and all the others hold shares of long ago: six executors in ten have
+to move at once.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="sizes, in clusters (default 10,100,1000,10000)",
     )
     plans.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file too")
+    plans.add_argument("--upheaval", action="store_true", help="measure the worst case")
     plans.set_defaults(measure=_plans)
 
 
@@ -48,13 +51,13 @@ def run(args: argparse.Namespace) -> int:
     return int(args.measure(args))
 
 
-def contended(clusters: int) -> Snapshot:
-    """A site of this many clusters and ten executors for each, all in use, most of it by the wrong people."""
+def contended(clusters: int, *, upheaval: bool = False) -> Snapshot:
+    """A site of this many clusters and ten executors for each, with somebody waiting in every queue."""
     shapes = (Resources.of(cores=1, memory="2G"), Resources.of(cores=2, memory="8G"))
     queues = tuple(Queue(f"department-{q}", weight=1.0 + q, guaranteed=Resources.of(cores=clusters)) for q in range(4))
     now, members = 1000.0, []
     for number in range(clusters):
-        count = (0, 8, 22)[number % 3]
+        count = (0, 8, 22)[number % 3] if upheaval else 0 if number % 10 == 0 else 11
         name = f"cluster-{number:06}"
         executors = tuple(
             Executor(
@@ -88,7 +91,10 @@ def contended(clusters: int) -> Snapshot:
     half = Resources(-(-capacity.millicores * 11 // 20), -(-capacity.memory * 11 // 20))
     node = Resources.of(cores=32, memory="128G")
     pools = tuple(Pool(f"pool-{p}", half, {"site": "cam", "kernel": f"5.{p + 4}"}, node) for p in range(2))
-    waiting = [User(f"user-{n:06}", recent=float(n % 90), waiting_since=now - n % 100) for n in range(0, clusters, 3)]
+    waiting = [
+        User(f"user-{n:06}", recent=float(n % 90), waiting_since=now - n % 100 if n % 30 == 0 else None)
+        for n in range(clusters)
+    ]
     return Snapshot(now, pools, Queue("root", children=queues), tuple(members), tuple(waiting))
 
 
@@ -130,11 +136,11 @@ def _plans(args: argparse.Namespace) -> int:
     rows = []
     print(f"{'clusters':>9} {'executors':>10} {'seconds':>9} {'memory':>10}  decisions")
     for clusters in args.clusters:
-        row = measure(contended(clusters))
+        row = measure(contended(clusters, upheaval=args.upheaval))
         rows.append(row)
         made = ", ".join(f"{count} {kind}" for kind, count in sorted(row["decisions"].items()))
         print(f"{clusters:>9} {row['executors']:>10} {row['seconds']:>9.4f} {row['peak_bytes'] / 1e6:>7.1f} MB  {made}")
-    report: dict[str, Any] = {"plan": rows}
+    report: dict[str, Any] = {"site": "upheaval" if args.upheaval else "contended", "plan": rows}
     large = [row for row in rows if row["clusters"] >= 100] or rows
     if len(large) > 1:
         report["exponent"] = exponent([row["clusters"] for row in large], [row["seconds"] for row in large])
