@@ -159,10 +159,12 @@ class Agent:
 
     async def _keep_connected(self) -> str:
         while True:
-            refused = await self._connect_once()
+            if reason := await self._connect_once():
+                # The connection stays for the farewell.
+                return reason
+            if self._socket is not None:
+                self._socket.close()
             self._socket, self._sent = None, None
-            if refused:
-                return refused
             await asyncio.sleep(self._backoff * random.uniform(0.5, 1.0))  # noqa: S311 (spreads drivers in time)
             self._backoff = min(self._backoff * 2, RETRY_LONGEST)
 
@@ -189,10 +191,7 @@ class Agent:
         if self._report is not None:
             self._tell(self._report)
         self._look_now.set()
-        try:
-            return await self._listen(socket)
-        finally:
-            socket.close()
+        return await self._listen(socket)
 
     async def _listen(self, socket: WebSocketClientConnection) -> str:
         while True:

@@ -192,6 +192,7 @@ def _await(condition: Callable[[], bool], what: str) -> None:
 def main() -> int:
     """Make the archives now; with `--patient`, at the lowest priority."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     os.umask(0o077)
     if "--patient" in sys.argv[1:]:
         os.nice(19)

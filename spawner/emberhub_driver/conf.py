@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emberhub.wire.driver import ENV_MARK, DriverConfig, mark
 
-from .jvm import SparkFailed
+from .jvm import STEADY_OPTIONS, SparkFailed
 
 MIB = 1 << 20
 SMALLEST_OVERHEAD = 384 * MIB
@@ -103,8 +103,7 @@ def driver_properties(config: DriverConfig, *, secret: str, executor_archive: st
 
 def executor_options(archive: str = "") -> str:
     """JVM options of an executor: as a driver's, but with the optimising compiler, which long jobs repay."""
-    options = "-XX:+IgnoreUnrecognizedVMOptions -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto -Xlog:cds=off"
-    options += " -Xlog:cds+dynamic=off"
+    options = " ".join(STEADY_OPTIONS)
     return f"{options} -XX:SharedArchiveFile={archive}" if archive else options
 
 

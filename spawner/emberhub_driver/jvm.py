@@ -38,13 +38,16 @@ _OPENED = (
     "java.security.jgss/sun.security.krb5",
 )
 _POLL = 0.02
-_STEADY_FLAGS = (
+STEADY_OPTIONS = (
     "-XX:+IgnoreUnrecognizedVMOptions",
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
     "-Xshare:auto",
     "-Xlog:cds=off",
     "-Xlog:cds+dynamic=off",
+    # An archive mapped where it was made for is shared between all JVMs; moved, each would have a copy.
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:ArchiveRelocationMode=0",
 )
 
 
@@ -87,7 +90,7 @@ def quick_start_options(archive: str = "") -> list[str]:
 
     `archive` is the value for `-XX:SharedArchiveFile`; a JVM that finds it unfit goes on without it.
     """
-    options = [*_STEADY_FLAGS, "-XX:TieredStopAtLevel=1"]
+    options = [*STEADY_OPTIONS, "-XX:TieredStopAtLevel=1"]
     return [*options, f"-XX:SharedArchiveFile={archive}"] if archive else options
 
 

