@@ -31,6 +31,15 @@ def test_hdrf_starvation_example_does_not_starve() -> None:
     assert outcome.refusal("n21").rule == "I"
 
 
+def test_hdrf_counts_a_child_above_its_sisters_as_at_their_level() -> None:
+    """The GPU user's ten are a floor, dealt first: the sum would leave the sister no CPU beyond everyone's first."""
+    root = a_queue("root").over(a_queue("one"), a_queue("two"))
+    n1 = a_cluster("n1").in_queue("one").with_executors_of(cores=1).wanting(10)
+    n21 = a_cluster("n21").in_queue("two").with_executors_of(cores=1).wanting(10)
+    n22 = a_cluster("n22").in_queue("two").with_executors_of(gpus=1).between(10, 10)
+    assert decide(a_site(a_pool(cores=10, gpus=10), root, n1, n21, n22)).plan.fair == {"n1": 5, "n21": 5, "n22": 10}
+
+
 def test_hdrf_ignores_a_blocked_child() -> None:
     """The blocked child wants no more: its sister's level alone counts, or the department would look poor for ever."""
     root = a_queue("root").over(a_queue("one"), a_queue("two"))

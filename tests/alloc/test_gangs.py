@@ -58,6 +58,17 @@ def test_what_is_set_free_for_a_gang_is_not_taken_by_smaller_requests() -> None:
     assert outcome.granted("late") == 0
 
 
+def test_what_fits_is_not_blocked_by_a_gang_that_it_does_not_hold_up() -> None:
+    """Two are free, the gang needs four: one more is asked back by the same time, so that the single may start now."""
+    holder = a_cluster("holder").wanting(9).holding(4)
+    gang = a_cluster("gang").wanting(4).in_gangs_of(4)
+    history = [User("holder", recent=900.0), User("gang", waiting_since=NOW - 20), User("one", waiting_since=NOW - 10)]
+    outcome = decide(a_site(a_pool(cores=6, memory="9G"), holder, gang, *history, a_cluster("one").wanting(1)))
+    assert outcome.granted("one") == 1
+    assert len(outcome.asked("holder")) == 3
+    assert outcome.refusal("gang").estimate == 5.0 + 5.0
+
+
 def test_a_short_job_fills_in_before_a_gang_whose_date_is_far() -> None:
     """The gang's executors are free in a minute; a job of ten seconds is gone by then."""
     gang = a_cluster("gang").wanting(4).in_gangs_of(4)

@@ -103,6 +103,14 @@ def test_a_guarantee_protects_the_queue_and_not_one_of_its_clusters() -> None:
     assert len(outcome.asked("first")) == 2
 
 
+def test_guarantees_that_exceed_the_pool_stay_with_those_who_have_them() -> None:
+    root = a_queue("root").over(a_queue("x").guaranteeing(cores=4), a_queue("y").guaranteeing(cores=4))
+    have = a_cluster("have").in_queue("x").wanting(4).holding(4)
+    outcome = decide(a_site(POOL, root, have, a_cluster("want").in_queue("y").wanting(4)))
+    assert outcome.asked() == []
+    assert outcome.refusal("want").rule == "H"
+
+
 def test_a_frozen_cluster_is_counted_and_asked_nothing() -> None:
     silent = a_cluster("silent").wanting(4).holding(3).asked_back("silent-0").but(frozen=True)
     outcome = decide(a_site(POOL, silent, a_cluster("new").wanting(4)))

@@ -118,7 +118,19 @@ class Claims:
             if starved and job.reach:
                 self._insist(job, count)
             return
-        self._await(job, count, *arranged)
+        pools, chosen = arranged
+        if count == 1 and self._in_time(job, pools[0], chosen):
+            self.now.take(job.need, job.accounts[pools[0]])
+            self._pick(job, chosen)
+            self._grant(job, pools, "D" if job.live + job.granted == 0 else "C")
+            return
+        self._await(job, count, pools, chosen)
+
+    def _in_time(self, job: Job, pool: int, chosen: list[Candidate]) -> bool:
+        """Whether it may start in room kept for an earlier claim, as others leave that claim enough by its date (G)."""
+        date = self.held.get(pool)
+        leave = max((candidate.leaves for candidate in chosen), default=self.work.snapshot.now)
+        return date is not None and leave <= date and self.now.fits(job.need, job.accounts[pool])
 
     def _insist(self, job: Job, count: int) -> None:
         """What comes free in its first pool is kept for it (H)."""
@@ -129,18 +141,22 @@ class Claims:
 
     def _await(self, job: Job, count: int, pools: list[int], chosen: list[Candidate]) -> None:
         """Room for it is on its way: note since when, and who leaves for it (I)."""
-        date = later = self.work.snapshot.now
-        for candidate in chosen:
-            date = max(date, candidate.leaves)
-            if candidate.when == LATER:
-                later = max(later, candidate.leaves)
+        date = max((candidate.leaves for candidate in chosen), default=self.work.snapshot.now)
         if job.id not in self.waits:
             self.waits[job.id] = Wait("F" if count > 1 else "I", date, pools[0])
-        rule = "D" if job.live + job.granted == 0 else "C"
-        why = "A user waits for a first executor." if rule == "D" else "Others have less than their fair share."
-        self.victims.picks += [Pick(candidate, rule, later, why) for candidate in chosen]
+        self._pick(job, chosen)
         for pool in pools:
             self.held[pool] = min(date, self.held.get(pool, date))
+
+    def _pick(self, job: Job, chosen: list[Candidate]) -> None:
+        """These leave for it, none of them before the last that it needs may."""
+        if not chosen:
+            return
+        later = [candidate.leaves for candidate in chosen if candidate.when == LATER]
+        date = max(later) if later else self.work.snapshot.now
+        rule = "D" if job.live + job.granted == 0 else "C"
+        why = "A user waits for a first executor." if rule == "D" else "Others have less than their fair share."
+        self.victims.picks += [Pick(candidate, rule, date, why) for candidate in chosen]
 
     def _spot(self, job: Job) -> int:
         """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""
