@@ -16,6 +16,7 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,10 @@ def train(java: Java, cache: Path | None = None) -> Archives:
     home.parent.mkdir(parents=True, exist_ok=True)
     with _alone(home.with_suffix(".lock")) as alone:
         if alone and not home.exists():
-            with tempfile.TemporaryDirectory(dir=home.parent, prefix="training-") as work:
+            prefix = f"training-{home.name}-"
+            for left in home.parent.glob(f"{prefix}*"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=home.parent, prefix=prefix) as work:
                 made = Path(work) / "archives"
                 made.mkdir()
                 _train(java, Path(work), made)

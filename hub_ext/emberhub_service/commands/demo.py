@@ -20,8 +20,9 @@ from emberhub.http import Service
 
 from . import leftovers
 from .localconfig import example_notebook
-from .localhub import Interrupted, LocalHub, Supervisor, prepare, write_json
+from .localhub import LocalHub, prepare, write_json
 from .runbook import Ran, run_notebook
+from .supervisor import Interrupted, Supervisor
 from .up import EXECUTORS, executors, say
 from .visitor import Visitor
 from .watch import Watch

@@ -5,26 +5,16 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from emberhub.errors import EmberhubError
 
 from . import leftovers
 
 HOST = "127.0.0.1"
-START_TIMEOUT = 120.0
-STOP_TIMEOUT = 60.0
 
 _CONFIG = """\
 # Written by `emberhub` each time it starts this hub; changes here are lost.
@@ -48,10 +38,6 @@ profiles:
     executors: {{min: 0, max: {executors}}}
     default: true
 """
-
-
-class Interrupted(EmberhubError):
-    """Somebody pressed Ctrl-C or sent SIGTERM while the hub was being started or used."""
 
 
 @dataclass(frozen=True)
@@ -117,125 +103,6 @@ def prepare(state: Path, port: int, executors: int, site: Path | None = None, us
     return hub
 
 
-class Supervisor:
-    """Runs a local hub as a child, and leaves no process behind. Use it in a `with` statement in the main thread.
-
-    From its beginning to its end, SIGINT, SIGTERM and SIGHUP are caught: the first makes `wait` raise Interrupted,
-    later ones change nothing, so that cleaning up is never interrupted. What may block for long belongs in another
-    thread.
-    """
-
-    def __init__(self, hub: LocalHub, say: Callable[[str], None]) -> None:
-        self.hub = hub
-        self.left = 0
-        """Processes that had to be looked for and ended at the end; 0 after a proper stop."""
-        self._say = say
-        self._process: subprocess.Popen[bytes] | None = None
-        self._wanted_down = False
-        self._handlers: dict[int, object] = {}
-
-    def __enter__(self) -> Supervisor:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # A handler of our own is also what resets, in the children, a SIGINT that a shell's `&` has ignored.
-            self._handlers[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wanted_down = True
-        try:
-            self._stop()
-        finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def start(self) -> None:
-        """Start the hub and return when it and the service answer. Raises EmberhubError, Interrupted."""
-        self.check()
-        environment = {**os.environ, leftovers.ENV_STATE: str(self.hub.state)}
-        with self.hub.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "--config", str(self.hub.state / "jupyterhub_config.py")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.hub.state,
-                env=environment,
-                start_new_session=True,
-            )
-        until = time.monotonic() + START_TIMEOUT
-        for path in ("/hub/health", "/services/emberhub/health"):
-            while not _answers(self.hub.url + path):
-                if time.monotonic() > until:
-                    raise EmberhubError(
-                        f"the hub did not answer at {path} in {START_TIMEOUT:.0f} s; see {self.hub.log}"
-                    )
-                self.wait(0.25)
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Let time pass while the hub runs. Raises Interrupted, and EmberhubError if the hub has ended by itself."""
-        assert self._process is not None
-        until = None if seconds is None else time.monotonic() + seconds
-        while until is None or time.monotonic() < until:
-            self.check()
-            left = 0.5 if until is None else max(0.0, min(0.5, until - time.monotonic()))
-            try:
-                status = self._process.wait(left)
-            except subprocess.TimeoutExpired:
-                continue
-            raise EmberhubError(f"the hub ended by itself with status {status}; see the end of {self.hub.log}")
-
-    def check(self) -> None:
-        """Raises Interrupted if somebody wants this to end."""
-        if self._wanted_down:
-            raise Interrupted("interrupted")
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self._wanted_down:
-            self._say("Still stopping; please wait.")
-            return
-        # Raising from here could strike between any two steps, those of cleaning up included.
-        self._wanted_down = True
-
-    def _stop(self) -> None:
-        if self._process is None:
-            return
-        self._say("Stopping the hub and everything that it started.")
-        try:
-            if self._process.poll() is None:
-                self._process.terminate()
-            self._process.wait(STOP_TIMEOUT)
-            self._stop_spark()
-        except subprocess.TimeoutExpired as late:
-            who = "Spark" if "--shutdown" in late.cmd else "The hub"
-            self._say(f"{who} did not stop in {STOP_TIMEOUT:.0f} s and is ended by force.")
-        finally:
-            self.left = leftovers.end(self.hub.state)
-            self._process.wait()
-
-    def _stop_spark(self) -> None:
-        """Drivers and executors outlive the service by design: tell the service's backend to end them all."""
-        command = [
-            sys.executable,
-            "-m",
-            "emberhub_service",
-            "--shutdown",
-            f"--EmberhubService.state_dir={self.hub.state}",
-            f"--EmberhubService.site={self.hub.site}",
-        ]
-        with self.hub.log.open("ab") as log:
-            subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, leftovers.ENV_STATE: str(self.hub.state)},
-                start_new_session=True,
-                timeout=STOP_TIMEOUT,
-                check=False,
-            )
-
-
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback interface that nobody listens on now."""
     sockets = [socket.socket() for _ in range(count)]
@@ -264,15 +131,6 @@ def _keep_secret(path: Path, size: int) -> None:
         return
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(size) + "\n")
-
-
-def _answers(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
 
 
 def write_json(path: Path, facts: dict[str, object]) -> None:

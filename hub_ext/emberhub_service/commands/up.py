@@ -6,7 +6,8 @@ import argparse
 from contextlib import suppress
 from pathlib import Path
 
-from .localhub import Interrupted, LocalHub, Supervisor, prepare
+from .localhub import LocalHub, prepare
+from .supervisor import Interrupted, Supervisor
 
 EXECUTORS = 4
 
