@@ -238,19 +238,11 @@ class Agent:
         return ""
 
     async def _hold(self, target: int) -> None:
-        def apply() -> None:
-            self._spark.apply_target(target)
-            self._watch.target = target
-
-        await self._ask(apply)
+        await self._ask(lambda: self._watch.hold(target))
         self._look_now.set()
 
     async def _give_back(self, executors: Sequence[str], target: int) -> None:
-        def apply() -> None:
-            self._spark.decommission(executors, target)
-            self._watch.target = target
-
-        await self._ask(apply)
+        await self._ask(lambda: self._watch.give_back(executors, target))
         self._reclaimed -= set(executors)
         self._look_now.set()
 

@@ -159,6 +159,8 @@ class Py4jSpark:
         shuffle is known to the driver, all that was written since there was none is taken to be held.
         """
         registered = set(self._strings(self._backend.getExecutorIds()))
+        # A standalone master that was started anew counts from 0 again, so an id may come back.
+        self._leaving &= registered
         if not registered:
             return []
         summaries = _summaries(self._json(self._store.executorList(True)))

@@ -6,7 +6,7 @@ A look is cheap, and cheapest on an idle cluster: without executors and without 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from emberhub.wire.agent import Endpoint, ExecutorReport, Report
@@ -15,6 +15,8 @@ from .spark import Executor, SparkApplication
 
 _SETTLED_EVERY = 1.0
 """Seconds between looks at executors that have nothing to do."""
+_ASK_AGAIN = 5.0
+"""Seconds after which Spark is asked again for executors that have not come."""
 _TASKS_EVERY = 1.0
 """Seconds between looks at the ages of tasks, which cost more than all else."""
 
@@ -41,8 +43,19 @@ class Watch:
         self._endpoint: Endpoint | None = None
         self._executors_seen: list[Executor] = []
         self._looked_at = float("-inf")
+        self._asked_at = float("-inf")
         self.target = 0
         """The target that was last applied."""
+
+    def hold(self, target: int) -> None:
+        """Have Spark hold this many executors in all."""
+        self._spark.apply_target(target)
+        self.target, self._asked_at = target, self._clock()
+
+    def give_back(self, executors: Sequence[str], target: int) -> None:
+        """Let these executors go, and hold `target` afterwards."""
+        self._spark.decommission(executors, target)
+        self.target, self._asked_at = target, self._clock()
 
     def look(self) -> Report:
         """Spark's state now."""
@@ -51,6 +64,9 @@ class Watch:
             self._endpoint = self._spark.endpoint()
         wanted = self._spark.wanted()
         executors = self._executors(wanted, now)
+        if len(executors) < self.target and now - self._asked_at >= _ASK_AGAIN:
+            # A standalone master that was started anew remembers the application, but not what it asked for.
+            self.hold(self.target)
         if wanted or any(executor.active_tasks for executor in executors):
             self._worked = now
         self._age_tasks(executors, now)

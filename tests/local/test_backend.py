@@ -111,6 +111,23 @@ async def test_a_killed_worker_comes_back_and_the_driver_gets_its_executors_agai
     await place.backend.stop(cluster.id, 10)
 
 
+async def test_a_killed_engine_comes_back_and_the_driver_finds_it(place: Place) -> None:
+    cluster = await place.start()
+    await cluster.ready()
+    await cluster.told(wire.Target(1))
+    await cluster.has(1)
+    engine = next(
+        each
+        for each in psutil.process_iter()
+        if each.cmdline()[-2:] == ["emberhub_driver.engine", str(place.directory)]
+    )
+    engine.kill()
+    await cluster.has(0)
+    await cluster.has(1, within=90)
+    assert not [each for each in place.ends if each.cluster == cluster.id]
+    await place.backend.stop(cluster.id, 10)
+
+
 async def test_growth_of_the_pool_is_offered_at_once(place: Place) -> None:
     cluster = await place.start()
     await cluster.ready()

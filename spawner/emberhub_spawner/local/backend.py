@@ -96,7 +96,8 @@ class LocalBackend:
             self._engine = EngineClient(self._directory, self.abandoned_after)
         await self._engine.hold()
         try:
-            await self._engine.ensure(self._pool)
+            remembered = any(Identity(state.pid, state.started).alive() for _, state in self._left() if state)
+            await self._engine.ensure(self._pool, remembered=remembered)
             await self._adopt()
         except BaseException:
             self._engine.release()
@@ -203,13 +204,21 @@ class LocalBackend:
                 start_new_session=True,
             )
 
-    async def _adopt(self) -> None:
-        """Find the drivers that an earlier service left, and clear up after those that have ended since."""
+    def _left(self) -> list[tuple[Path, _State | None]]:
+        """The drivers' directories, and what is noted in each; None where nothing is."""
+        found: list[tuple[Path, _State | None]] = []
         for directory in sorted((self._directory / "drivers").iterdir()):
             try:
-                state = msgspec.json.decode((directory / "state.json").read_bytes(), type=_State)
+                found.append((directory, msgspec.json.decode((directory / "state.json").read_bytes(), type=_State)))
             except (OSError, msgspec.MsgspecError):
                 # A service died between making the directory and noting the process.
+                found.append((directory, None))
+        return found
+
+    async def _adopt(self) -> None:
+        """Find the drivers that an earlier service left, and clear up after those that have ended since."""
+        for directory, state in self._left():
+            if state is None:
                 await clear(directory.name, patience=0)
                 self._remove(directory)
                 continue
@@ -232,7 +241,7 @@ class LocalBackend:
             if not engine.alive():
                 log.warning("Spark's master and worker are gone; starting them again")
                 try:
-                    await engine.ensure(self._pool)
+                    await engine.ensure(self._pool, remembered=True)
                 except StartFailed as error:
                     log.error("%s", error)
 

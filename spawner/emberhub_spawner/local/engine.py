@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,13 +76,19 @@ class EngineClient:
             # It is not ours to wait for any more.
             self._child.returncode = 0
 
-    async def ensure(self, pool: Resources) -> None:
-        """Find the engine, or start it; returns when drivers can register. Raises StartFailed."""
+    async def ensure(self, pool: Resources, *, remembered: bool) -> None:
+        """Find the engine, or start it; returns when drivers can register. Raises StartFailed.
+
+        `remembered`: drivers of an earlier engine run and look for it, so it takes up what that one knew.
+        """
         self._write_pool(pool)
         told = self._told()
         if told is not None:
             self.master = told["master"]
             return
+        if not remembered:
+            # Else the master would first wait for workers that are long gone.
+            shutil.rmtree(self._directory / "recovery", ignore_errors=True)
         log.info("starting Spark's master and worker in %s", self._directory)
         with (self._directory / "engine.log").open("ab") as output:
             self._child = subprocess.Popen(  # noqa: ASYNC220 (it outlives this loop)
