@@ -153,7 +153,7 @@ def check_work_conserving(after: Snapshot, decided: Plan) -> None:
     leaving = {e.pool for c in after.clusters for e in c.executors if e.revoked or e.reclaiming is not None}
     kept = any(r.start - r.lead <= after.now < r.start for r in after.reservations)
     for cluster in after.clusters:
-        if cluster.frozen or live(cluster) >= demand(cluster) or cluster.needs or cluster.pools is not None:
+        if cluster.frozen or live(cluster) >= demand(cluster) or cluster.needs or cluster.gang > cluster.ceiling:
             continue
         step = max(1, cluster.gang - live(cluster))
         size = cluster.executor * step
