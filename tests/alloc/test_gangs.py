@@ -27,6 +27,14 @@ def test_a_gang_has_all_of_itself_or_nothing() -> None:
     assert outcome.refusal("gang").cheapest == "With 3 at once instead of 4 it would start now."
 
 
+def test_what_a_gang_wants_beyond_itself_waits_for_the_gang() -> None:
+    gang = a_cluster("gang").wanting(5).in_gangs_of(4)
+    holder = a_cluster("holder").wanting(1).holding(3)
+    outcome = decide(a_site(a_pool(cores=6, memory="9G"), holder, gang))
+    assert outcome.plan.fair == {"gang": 5, "holder": 1}
+    assert outcome.granted("gang") == 0
+
+
 def test_a_gang_may_span_pools() -> None:
     gang = a_cluster("gang").wanting(4).in_gangs_of(4)
     outcome = decide(a_site(a_pool("p", cores=3, memory="8G"), a_pool("q", cores=2, memory="8G"), gang))

@@ -103,7 +103,10 @@ class Claims:
                 heapq.heappush(heap, (self._level(job), job.rank, job))
 
     def _claim(self, job: Job, count: int, *, starved: bool) -> None:
-        if count == 1:
+        whole = job.live + job.granted + count >= job.gang  # else it is for when its gang is there (F)
+        if not whole:
+            placed = None
+        elif count == 1:
             pool = self._spot(job)
             placed = None if pool < 0 else [pool]
         else:
@@ -119,7 +122,7 @@ class Claims:
                 self._insist(job, count)
             return
         pools, chosen = arranged
-        if count == 1 and self._in_time(job, pools[0], chosen):
+        if whole and count == 1 and self._in_time(job, pools[0], chosen):
             self.now.take(job.need, job.accounts[pools[0]])
             self._pick(job, chosen)
             self._grant(job, pools, "D" if job.live + job.granted == 0 else "C")
