@@ -113,7 +113,9 @@ async def _serve(jvm: Jvm, agent: Agent, spark: Py4jSpark, stop: asyncio.Future[
         raise
     except Exception as error:
         if jvm.poll() is None:
-            raise SparkFailed(f"the agent failed: {type(error).__name__}: {error}") from error
+            log.exception("the agent failed")
+            first = next(iter(str(error).splitlines()), "")
+            raise SparkFailed(f"the agent failed: {type(error).__name__}: {first}") from error
         raise SparkFailed(f"Spark's Java process ended with status {jvm.poll()}") from error
     stopping = asyncio.ensure_future(asyncio.to_thread(_stop_quietly, spark))
     with contextlib.suppress(TimeoutError):

@@ -26,9 +26,9 @@ from .watch import Watch, quiet, telling, urgent
 log = logging.getLogger("emberhub.agent")
 T = TypeVar("T")
 
-LOOK_BUSY = 0.12
-LOOK_QUIET = 0.25
-"""Seconds between looks at Spark, while something happens and while nothing does."""
+LOOK_BUSY, LOOK_QUIET, LOOK_IDLE = 0.12, 0.25, 0.5
+"""Seconds between looks at Spark: while something happens, while nothing does, and when nothing did for a while."""
+IDLE_AFTER = 60.0
 TELL_NUMBERS = 1.0
 """Seconds between reports that differ in mere numbers, such as cached bytes."""
 CHECK_STOPPED = 1.0
@@ -112,7 +112,7 @@ class Agent:
             self._report = await self._ask(self._watch.look)
             self._tell(self._report)
             try:
-                await asyncio.wait_for(self._look_now.wait(), LOOK_QUIET if quiet(self._report) else LOOK_BUSY)
+                await asyncio.wait_for(self._look_now.wait(), _until_next_look(self._report))
             except TimeoutError:
                 continue
             self._look_now.clear()
@@ -307,3 +307,9 @@ class Agent:
             len(staying) - len(surplus),
         )
         await self._give_back(surplus, target)
+
+
+def _until_next_look(report: wire.Report) -> float:
+    if not quiet(report):
+        return LOOK_BUSY
+    return LOOK_QUIET if report.idle < IDLE_AFTER else LOOK_IDLE

@@ -17,6 +17,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ _FORMAT = 1
 """Raised when the training run changes."""
 _TIMEOUT = 300.0
 """Seconds for each step of the training run, on a machine that has other work."""
+_GIVE_UP = 0.5
+"""Seconds for the JVM to end when the run is broken off: less than it takes to write an archive."""
 _DRIVER, _EXECUTOR, _BASE = "driver.jsa", "executor.jsa", "base.jsa"
 
 
@@ -142,8 +145,10 @@ def _train(java: Java, work: Path, made: Path) -> None:
         spark.decommission([executor.id for executor in spark.executors()], 0)
         _await(lambda: _settled(made / _EXECUTOR), "the executor's archive")
         spark.stop()
-    finally:
-        jvm.end(_TIMEOUT)
+    except BaseException:
+        jvm.end(_GIVE_UP)
+        raise
+    jvm.end(_TIMEOUT)
     _await(lambda: _settled(made / _DRIVER), "the driver's archive")
 
 
@@ -198,6 +203,8 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     os.umask(0o077)
+    # Ended with the engine, it takes its files and its JVM with it.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     if "--patient" in sys.argv[1:]:
         os.nice(19)
     try:

@@ -6,6 +6,7 @@ need; its manager is then stopped, and the service decides instead. The stopped 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ import msgspec
 from emberhub.wire.agent import Endpoint
 
 from .jvm import Gateway, SparkFailed
+
+log = logging.getLogger("emberhub.spark")
 
 _RUNNING_TASKS_LOOKED_AT = 500
 _SPARK_TIME = "%Y-%m-%dT%H:%M:%S.%fGMT"
@@ -49,12 +52,17 @@ class SparkApplication(Protocol):
         """For each executor with a running task, the seconds for which its longest-running one has run."""
         ...
 
-    def apply_target(self, executors: int) -> None:
-        """Have Spark hold this many executors in all. Takes none away."""
+    def apply_target(self, executors: int) -> bool:
+        """Have Spark hold this many executors in all. Takes none away.
+
+        False if Spark's master could not be told, as while it is started anew: to be tried again.
+        """
         ...
 
-    def decommission(self, executors: Sequence[str], target: int) -> None:
+    def decommission(self, executors: Sequence[str], target: int) -> bool:
         """Drain these and let them go, and hold `target` executors afterwards. Ids that are gone are ignored.
+
+        False if the master could not be told of the target.
 
         One that has not gone within `conf.REVOKE_LIMIT` seconds is killed by Spark.
         """
@@ -194,22 +202,29 @@ class Py4jSpark:
                 oldest[task.executor_id] = max(oldest.get(task.executor_id, 0.0), age)
         return oldest
 
-    def apply_target(self, executors: int) -> None:
-        self._context.requestTotalExecutors(executors, 0, self._python.toScalaMap({}))
+    def apply_target(self, executors: int) -> bool:
+        from py4j.protocol import Py4JJavaError  # noqa: PLC0415
 
-    def decommission(self, executors: Sequence[str], target: int) -> None:
+        try:
+            return bool(self._context.requestTotalExecutors(executors, 0, self._python.toScalaMap({})))
+        except Py4JJavaError as error:
+            log.warning("Spark's master was not told to hold %d executors: %s", executors, _first_line(error))
+            return False
+
+    def decommission(self, executors: Sequence[str], target: int) -> bool:
         # First the target: else Spark would replace those that leave.
-        self.apply_target(target)
+        told = self.apply_target(target)
         registered = set(self._strings(self._backend.getExecutorIds()))
         leaving = [executor for executor in executors if executor in registered]
         if not leaving:
-            return
+            return told
         pairs = self._gateway.new_array(self._jvm.scala.Tuple2, len(leaving))
         for index, executor in enumerate(leaving):
             told = self._jvm.org.apache.spark.scheduler.ExecutorDecommissionInfo("reclaimed by Emberhub", self._none)
             pairs[index] = self._jvm.scala.Tuple2(executor, told)
         self._leaving.update(leaving)
         self._backend.decommissionExecutors(pairs, False, False)
+        return told
 
     def endpoint(self) -> Endpoint:
         return Endpoint(self._host, int(self._connect.localPort()))

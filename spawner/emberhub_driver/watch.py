@@ -44,17 +44,18 @@ class Watch:
         self._executors_seen: list[Executor] = []
         self._looked_at = float("-inf")
         self._asked_at = float("-inf")
+        self._told = True
         self.target = 0
         """The target that was last applied."""
 
     def hold(self, target: int) -> None:
         """Have Spark hold this many executors in all."""
-        self._spark.apply_target(target)
+        self._told = self._spark.apply_target(target)
         self.target, self._asked_at = target, self._clock()
 
     def give_back(self, executors: Sequence[str], target: int) -> None:
         """Let these executors go, and hold `target` afterwards."""
-        self._spark.decommission(executors, target)
+        self._told = self._spark.decommission(executors, target)
         self.target, self._asked_at = target, self._clock()
 
     def look(self) -> Report:
@@ -64,7 +65,7 @@ class Watch:
             self._endpoint = self._spark.endpoint()
         wanted = self._spark.wanted()
         executors = self._executors(wanted, now)
-        if len(executors) < self.target and now - self._asked_at >= _ASK_AGAIN:
+        if (len(executors) < self.target or not self._told) and now - self._asked_at >= _ASK_AGAIN:
             # A standalone master that was started anew remembers the application, but not what it asked for.
             self.hold(self.target)
         if wanted or any(executor.active_tasks for executor in executors):

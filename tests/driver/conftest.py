@@ -36,18 +36,20 @@ class FakeSpark:
     def oldest_tasks(self) -> dict[str, float]:
         return {each.id: 3.0 for each in self.held.values() if each.active_tasks}
 
-    def apply_target(self, executors: int) -> None:
+    def apply_target(self, executors: int) -> bool:
         self.target = executors
         while len(self.held) < executors:
             name = str(self._next)
             self._next += 1
             self.held[name] = Executor(name, "127.0.0.1", 1, 0, 0, 0, 0, False)
+        return True
 
-    def decommission(self, executors: Sequence[str], target: int) -> None:
+    def decommission(self, executors: Sequence[str], target: int) -> bool:
         self.target = target
         self.given_back.append(tuple(executors))
         for each in executors:
             self.held.pop(each, None)
+        return True
 
     def busy(self, name: str, *, cached: int = 0) -> None:
         self.held[name] = msgspec.structs.replace(self.held[name], active_tasks=1, total_tasks=1, cached_bytes=cached)

@@ -116,6 +116,7 @@ async def test_without_a_word_for_its_lease_it_keeps_its_floor_and_then_stops(se
         await service.say("c", wire.Target(3))
         await service.until("c", wire.Report, lambda report: len(report.executors) == 3)
         running.spark.busy("0", cached=10)
+        running.spark.demand = 1
         service.silent = True
         service.sockets["c"].close()
         assert "not heard" in await running.reason()
