@@ -50,29 +50,32 @@ class Claims:
         self.waits: dict[str, Wait] = {}
         self.held: dict[int, float] = {}
         """By pool: the earliest date of a claim that room there is kept for."""
-        self._seen: dict[Job, int] = {}
         self._hopeless: set[object] = set()
 
     def serve(self, steps: Iterable[Job]) -> None:
         """Serve fair shares in this order: each step that a cluster does not hold is a claim."""
         due: list[tuple[Job, int]] = []
         for job in steps:
-            count = self._seen[job] = self._seen.get(job, 0) + 1
+            count = job.seen = job.seen + 1
             if count > job.live:
                 if count > job.gang or job.live >= job.gang:
                     due.append((job, 1))
                 elif count == job.gang:  # what a gang lacks is one claim
                     due.append((job, job.gang - job.live))
-        rules, now = self.work.snapshot.rules, self.work.snapshot.now
-
-        def patience(claim: tuple[Job, int]) -> tuple[bool, float]:
-            since = claim[0].cluster.starved_since
-            starved = since is not None and now - since > rules.starvation_after
-            return not starved, since if starved and since is not None else 0.0
-
-        due.sort(key=patience)
+        last = self.work.snapshot.now - self.work.snapshot.rules.starvation_after
+        starved: list[tuple[float, Job, int]] = []
+        others: list[tuple[Job, int]] = []
         for job, count in due:
-            self._claim(job, count, starved=not patience((job, count))[0])
+            since = job.cluster.starved_since
+            if since is not None and since < last:
+                starved.append((since, job, count))
+            else:
+                others.append((job, count))
+        starved.sort(key=lambda claim: claim[0])
+        for _, job, count in starved:
+            self._claim(job, count, starved=True)
+        for job, count in others:
+            self._claim(job, count, starved=False)
 
     def hold(self, pool: int, amount: list[int], rule: str, why: str) -> None:
         """Keep this much of a pool free, asking for it back where it is in use (M)."""
@@ -153,13 +156,14 @@ class Claims:
 
     def _pick(self, job: Job, chosen: list[Candidate]) -> None:
         """These leave for it, none of them before the last that it needs may."""
-        if not chosen:
-            return
-        later = [candidate.leaves for candidate in chosen if candidate.when == LATER]
-        date = max(later) if later else self.work.snapshot.now
+        date = self.work.snapshot.now
+        for candidate in chosen:
+            if candidate.when == LATER and candidate.leaves > date:
+                date = candidate.leaves
         rule = "D" if job.live + job.granted == 0 else "C"
         why = "A user waits for a first executor." if rule == "D" else "Others have less than their fair share."
-        self.victims.picks += [Pick(candidate, rule, date, why) for candidate in chosen]
+        for candidate in chosen:
+            self.victims.picks.append(Pick(candidate, rule, date, why))
 
     def _spot(self, job: Job) -> int:
         """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""

@@ -52,7 +52,8 @@ class Job:
     """Executors held and promised, less those revoked."""
     leaving: int
     """Executors revoked and not seen gone."""
-    promised: int
+    began: float
+    """When the oldest of these was promised; infinity without any."""
     marked: int
     """Executors that phase one has named."""
     at: dict[int, int]
@@ -82,6 +83,8 @@ class Job:
     """Executors that filling gives it: its fair share."""
     slots: dict[int, int] = field(default_factory=dict)
     """While filling: executors it holds that are not matched to its share yet, by pool."""
+    seen: int = 0
+    """Of its fair share, how many executors have been claimed."""
     granted: int = 0
     spare: int = 0
     """Executors above its fair share that no claim has taken yet."""
@@ -144,22 +147,25 @@ class Node:
         """Start a round of filling among these jobs, the rest being blocked. False if none of them is below."""
         self.heap, self.high, self.level = [], [], 0.0
         self.low, self.high_sum = [0.0] * 4, [0.0] * 4
+        high = self.high_sum
         for order, child in enumerate(self.children):
             if isinstance(child, Node):
                 if child.open(able):
                     self.heap.append(child.key())
-                vector, weight = child.vector, child.weight
-                share = max(vector)
+                v, share, weight = child.vector, max(child.vector), child.weight
             else:
                 if child in able:
                     self.heap.append(child.key())
-                vector = tuple(part * child.fair for part in child.shares)  # type: ignore[assignment]
-                weight, share = 1.0, child.share * child.fair
+                v, share, weight = child.shares, child.share if child.fair else 0.0, 1.0
             if share > 0.0:
                 size = weight / share
-                each: Shares = (vector[0] * size, vector[1] * size, vector[2] * size, vector[3] * size)
-                self.high.append((share / weight, order, each))
-                self.high_sum = [total + part for total, part in zip(self.high_sum, each, strict=True)]
+                each: Shares = (v[0] * size, v[1] * size, v[2] * size, v[3] * size)
+                level = share / weight if isinstance(child, Node) else share * child.fair
+                self.high.append((level, order, each))
+                high[0] += each[0]
+                high[1] += each[1]
+                high[2] += each[2]
+                high[3] += each[3]
         heapq.heapify(self.heap)
         heapq.heapify(self.high)
         self._rescale()

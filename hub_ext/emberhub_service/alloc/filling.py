@@ -128,20 +128,47 @@ class Filling:
         return True
 
     def _fill(self, able: set[Job], *, guaranteed: bool) -> None:
-        """Serve the least level first, step by step."""
+        """Serve the least level first, step by step. The common step is written out here, for speed."""
         root = self.root
         if not able or not root.open(able):
             return
-        heap, place = root.heap, self.place
+        heap, replace, one, note = root.heap, heapq.heapreplace, self._one, self.steps.append
         while heap:
             job = heap[0][2]
             while isinstance(job, Node):
                 job = job.heap[0][2]
-            before = job.fair
-            if (not guaranteed or _within(job)) and place(job):
-                _rise(job, job.fair - before)
-            else:
+            if guaranteed and not _within(job):
                 _block(job)
+                continue
+            node, fair = job.parent, job.fair
+            if job.gang > 1 or job.fifo or node is None or node.parent is not root:
+                self._step(job)
+                continue
+            if not one(job):
+                _block(job)
+                continue
+            job.fair = fair = fair + 1
+            note(job)
+            if job.guards:
+                _use(job, 1)
+            if fair < job.demand:
+                key = ((fair + 1) * job.share - job.boost, job.rank if fair < job.live else job.rank_new, job)
+                replace(node.heap, key)
+            else:
+                heapq.heappop(node.heap)
+            node.rise(job.shares, fair * job.share)
+            if node.heap:
+                replace(heap, node.key())
+            else:
+                heapq.heappop(heap)
+
+    def _step(self, job: Job) -> None:
+        """Serve a cluster's next step, or take it out of the running."""
+        before = job.fair
+        if self.place(job):
+            _rise(job, job.fair - before)
+        else:
+            _block(job)
 
 
 def _use(job: Job, count: int) -> None:

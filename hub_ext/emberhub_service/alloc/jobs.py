@@ -143,8 +143,9 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int]) -> Job:
     """A cluster's demand and holdings. A gang asks for all of itself, never for less (F)."""
     need = cluster.executor.amounts()
     shares: Shares = tuple(has / all_ if all_ else 0.0 for has, all_ in zip(need, work.total, strict=True))  # type: ignore[assignment]
-    at: dict[int, int] = {}
-    live = leaving = marked = promised = 0
+    counts: dict[str, int] = {}
+    live = leaving = marked = 0
+    first = math.inf
     for executor in cluster.executors:
         if executor.revoked:
             leaving += 1
@@ -152,15 +153,16 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int]) -> Job:
         live += 1
         if executor.reclaiming is not None:
             marked += 1
-        pool = index.get(executor.pool)
-        if pool is not None:
-            at[pool] = at.get(pool, 0) + 1
+        name = executor.pool
+        counts[name] = counts.get(name, 0) + 1
+        since = executor.since
+        first = since if since < first else first
+    began = first - work.snapshot.rules.executor_start
     for promise in cluster.promises:
-        promised += promise.executors
-        pool = index.get(promise.pool)
-        if pool is not None:
-            at[pool] = at.get(pool, 0) + promise.executors
-    live += promised
+        live += promise.executors
+        counts[promise.pool] = counts.get(promise.pool, 0) + promise.executors
+        began = min(began, promise.since)
+    at = {index[name]: count for name, count in counts.items() if name in index}
     ceiling, gang = max(0, cluster.ceiling), max(1, cluster.gang)
     floor = min(max(0, cluster.floor), ceiling)
     demand = wants = min(ceiling, max(cluster.wanted, floor))
@@ -183,7 +185,7 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int]) -> Job:
         gang,
         live,
         leaving,
-        promised,
+        began,
         marked,
         at,
     )

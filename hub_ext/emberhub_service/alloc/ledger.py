@@ -29,14 +29,12 @@ class Ledger:
     def fits(self, need: Amount, accounts: Sequence[int], times: int = 1) -> bool:
         """Whether so many executors of this size fit in all these accounts."""
         a, b, c, d = need
+        if times != 1:
+            a, b, c, d = a * times, b * times, c * times, d * times
+        rooms = self.rooms
         for account in accounts:
-            room = self.rooms[account]
-            if (
-                (a and room[0] < a * times)
-                or (b and room[1] < b * times)
-                or (c and room[2] < c * times)
-                or (d and room[3] < d * times)
-            ):
+            room = rooms[account]
+            if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
                 return False
         return True
 

@@ -50,11 +50,9 @@ def first_jobs(jobs: Iterable[Job]) -> dict[str, Job]:
 
 def turn_end(job: Job, rules: Rules) -> float | None:
     """When the turn of a user with this cluster ends; None if it has nothing. A reclaim is named `notice` before."""
-    started = [executor.since - rules.executor_start for executor in job.cluster.executors if not executor.revoked]
-    started += [promise.since for promise in job.cluster.promises]
-    if not started:
+    if not job.live:
         return None
-    return min(started) + max(rules.rotation_quantum, rules.executor_start + rules.min_hold)
+    return job.began + max(rules.rotation_quantum, rules.executor_start + rules.min_hold)
 
 
 def wait_bound(waiting: int, holding: int, rules: Rules) -> float:
