@@ -37,6 +37,18 @@ def eventually(look: Callable[[], T], what: str, within: float = 60.0) -> T:
         time.sleep(0.1)
 
 
+def a_site(executors: int, rest: str = "") -> str:
+    """A site file with so many executors of one core to share, which start as quickly as they can."""
+    return f"""
+pools: [{{name: main, cores: {executors}, memory: {executors}G}}]
+profiles:
+  - name: small
+    executor: {{cores: 1, memory: 1G}}
+    executors: {{min: 0, max: {executors}}}
+    conf: {{spark.executor.extraJavaOptions: "-XX:TieredStopAtLevel=1"}}
+{rest}"""
+
+
 class Person:
     """Somebody who has logged in, with a token of their own."""
 

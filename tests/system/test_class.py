@@ -7,22 +7,22 @@ import time
 
 import pytest
 
-from tests.support.hub import Hub, Work, eventually
+from tests.support.hub import Hub, Work, a_site, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(900)]
 
 QUANTUM, NOTICE, DEFERRAL = 6, 1, 1
-SITE = f"""
-pools: [{{name: main, cores: 3, memory: 3G}}]
-profiles:
-  - {{name: small, title: Small, executor: {{cores: 1, memory: 1G}}, executors: {{min: 0, max: 3}}}}
+SITE = a_site(
+    3,
+    f"""
 rules:
   rotation_quantum: {QUANTUM}s
   min_hold: 2s
   idle_after: 5s
   reclaim_notice: {NOTICE}s
   deferral: {DEFERRAL}s
-"""
+""",
+)
 PEOPLE = ("alice", "bob", "carol", "dan", "erin", "frank")
 
 

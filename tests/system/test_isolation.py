@@ -11,15 +11,11 @@ import psutil
 import pytest
 from emberhub.wire import rest
 
-from tests.support.hub import Hub, busy
+from tests.support.hub import Hub, a_site, busy
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
-SITE = """
-pools: [{name: main, cores: 2, memory: 2G}]
-profiles:
-  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 2}}
-"""
+SITE = a_site(2)
 
 
 def test_bob_cannot_see_stop_scale_or_connect_to_what_is_alices(hub: Hub, clean: None) -> None:

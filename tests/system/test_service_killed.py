@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.hub import Hub, Work, eventually
+from tests.support.hub import Hub, Work, a_site, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
-SITE = """
-pools: [{name: main, cores: 3, memory: 3G}]
-profiles:
-  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 3}}
+SITE = a_site(
+    3,
+    """
 rules: {min_hold: 1s, idle_after: 20s, reclaim_notice: 1s}
 lease: 60s
 heartbeat: 2s
-"""
+""",
+)
 
 
 def test_the_query_goes_on_and_the_next_service_finds_the_cluster_with_its_executors(hub: Hub, clean: None) -> None:

@@ -10,17 +10,17 @@ import emberhub
 import pytest
 from emberhub.wire import rest
 
-from tests.support.hub import Hub, Person, Work, busy, eventually
+from tests.support.hub import Hub, Person, Work, a_site, busy, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
-SITE = """
-pools: [{name: main, cores: 4, memory: 4G}]
-profiles:
-  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 4}}
+SITE = a_site(
+    4,
+    """
 # Without memory of who has lent what, shares are equal at every moment.
 rules: {rotation_quantum: 10s, min_hold: 1s, idle_after: 5s, reclaim_notice: 2s, deferral: 1s, credit_half_life: 0s}
-"""
+""",
+)
 
 
 def running(person: Person, cluster: emberhub.Cluster) -> int:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.hub import Hub, busy, eventually
+from tests.support.hub import Hub, a_site, busy, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
-SITE = """
-pools: [{name: main, cores: 2, memory: 2G}]
-profiles:
-  - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 2}}
+SITE = a_site(
+    2,
+    """
 rules: {min_hold: 1s, idle_after: 2s, reclaim_notice: 1s, stop_after: 12s}
 lease: 20s
 heartbeat: 2s
-"""
+""",
+)
 
 
 def test_an_idle_cluster_is_stopped_and_the_next_call_starts_it_again_and_says_so(
