@@ -20,6 +20,7 @@ from emberhub.wire.driver import DriverConfig
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
+from .reclaims import Reclaims, surplus
 from .spark import SparkApplication
 from .watch import Watch, quiet, telling, urgent
 
@@ -69,8 +70,7 @@ class Agent:
         self._sent: wire.Report | None = None
         self._sent_at = 0.0
         self._look_now = asyncio.Event()
-        self._deferred: set[str] = set()
-        self._reclaimed: set[str] = set()
+        self._reclaims = Reclaims()
         self._lease, self._heartbeat, self._floor = config.lease, HEARTBEAT, 0
         self._silence = 0.0
         """Seconds of this process's own running time without a word from the service."""
@@ -225,9 +225,10 @@ class Agent:
             case wire.Target():
                 await self._hold(message.executors)
             case wire.Reclaim():
-                self._answer(message)
+                for answer in self._reclaims.answer(message, self._report) if self._report else ():
+                    self._send(answer)
             case wire.CallOff():
-                self._reclaimed -= set(message.executors)
+                self._reclaims.forget(message.executors)
             case wire.Revoke():
                 log.info("giving back executors %s: %s", ", ".join(message.executors), message.reason)
                 await self._give_back(message.executors, message.target)
@@ -243,34 +244,8 @@ class Agent:
 
     async def _give_back(self, executors: Sequence[str], target: int) -> None:
         await self._ask(lambda: self._watch.give_back(executors, target))
-        self._reclaimed -= set(executors)
+        self._reclaims.forget(executors)
         self._look_now.set()
-
-    def _answer(self, reclaim: wire.Reclaim) -> None:
-        """Offer an idle executor in place of a busy one; ask for a little longer where the work is nearly done."""
-        report = self._report
-        if report is None:
-            return
-        self._reclaimed |= set(reclaim.executors)
-        known = {each.id: each for each in report.executors}
-        idle = [
-            each.id
-            for each in sorted(report.executors, key=lambda each: (each.cached_bytes + each.shuffle_bytes, each.id))
-            if not each.active_tasks and not each.decommissioning and each.id not in self._reclaimed
-        ]
-        # No task waits for a slot: those that run are the job's last.
-        last_tasks = report.wanted <= len(report.executors)
-        for name in reclaim.executors:
-            executor = known.get(name)
-            if executor is None or not executor.active_tasks:
-                continue
-            if idle:
-                instead = idle.pop(0)
-                self._reclaimed = (self._reclaimed - {name}) | {instead}
-                self._send(wire.Alternative(executor=name, instead=instead))
-            elif last_tasks and name not in self._deferred:
-                self._deferred.add(name)
-                self._send(wire.Deferral(executor=name, reason="it runs the last tasks of a job"))
 
     # --- the lease -----------------------------------------------------------------------------------------------
 
@@ -293,20 +268,15 @@ class Agent:
 
     async def _down_to_floor(self) -> None:
         report = await self._ask(self._watch.look)
-        staying = [each for each in report.executors if not each.decommissioning]
-        cheapest = sorted(
-            staying,
-            key=lambda each: (each.active_tasks > 0, each.cached_bytes + each.shuffle_bytes, each.oldest_task, each.id),
-        )
-        surplus = [each.id for each in cheapest[: max(0, len(staying) - self._floor)]]
+        going = surplus(report, self._floor)
         target = min(self._watch.target, self._floor)
         log.warning(
-            "the service was not heard for %.0f seconds: giving back %d executors, keeping %d",
+            "the service was not heard for %.0f seconds: giving back %d executors of %d",
             self._silence,
-            len(surplus),
-            len(staying) - len(surplus),
+            len(going),
+            len(report.executors),
         )
-        await self._give_back(surplus, target)
+        await self._give_back(going, target)
 
 
 def _until_next_look(report: wire.Report) -> float:

@@ -81,7 +81,9 @@ class Person:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, json.loads(error.read() or b"null")
+                text = error.read()
+                # Where the service is away, the hub's proxy answers with a page of its own.
+                return error.code, text if text.lstrip().startswith(b"<") else json.loads(text or b"null")
 
     @contextmanager
     def environment(self) -> Iterator[None]:

@@ -32,9 +32,10 @@ def test_the_query_goes_on_and_the_next_service_finds_the_cluster_with_its_execu
         lambda: (new := hub.service_process()) is not None and new.pid != service.pid,
         "the hub starts the service again",
     )
-    seen = eventually(
-        lambda: (now := alice.see(hers)).state == "running" and now.running and now, "the cluster is found again", 60
-    )
+    path = f"clusters/{hers.id}"
+    eventually(lambda: alice.ask("GET", path)[0] == 200, "the service answers again")
+    eventually(lambda: alice.see(hers).state == "running", "the driver is heard again")
+    seen = alice.see(hers)
     assert seen.generation == 1
     assert work.running(), "the query should still run, or nothing was tested"
     assert {each.id for each in seen.running} == before
