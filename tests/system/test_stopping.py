@@ -32,5 +32,5 @@ def test_an_idle_cluster_is_stopped_and_the_next_call_starts_it_again_and_says_s
     again = alice.cluster(quiet=False)
     assert again.id == first.id
     assert alice.see(again).generation == 2
-    assert "again" in capsys.readouterr().out
+    assert "started again" in capsys.readouterr().err
     assert busy(again, 4, 0.1) == 6
