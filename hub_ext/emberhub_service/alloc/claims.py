@@ -52,30 +52,30 @@ class Claims:
         """By pool: the earliest date of a claim that room there is kept for."""
         self._hopeless: set[object] = set()
 
-    def serve(self, steps: Iterable[Job]) -> None:
+    def serve(self, steps: Iterable[tuple[Job, int]]) -> None:
         """Serve fair shares in this order: each step that a cluster does not hold is a claim."""
-        due: list[tuple[Job, int]] = []
-        for job in steps:
+        due: list[tuple[Job, int, int]] = []
+        for job, pool in steps:
             count = job.seen = job.seen + 1
             if count > job.live:
                 if count > job.gang or job.live >= job.gang:
-                    due.append((job, 1))
+                    due.append((job, 1, pool))
                 elif count == job.gang:  # what a gang lacks is one claim
-                    due.append((job, job.gang - job.live))
+                    due.append((job, job.gang - job.live, pool))
         last = self.work.snapshot.now - self.work.snapshot.rules.starvation_after
-        starved: list[tuple[float, Job, int]] = []
-        others: list[tuple[Job, int]] = []
-        for job, count in due:
+        starved: list[tuple[float, Job, int, int]] = []
+        others: list[tuple[Job, int, int]] = []
+        for job, count, pool in due:
             since = job.cluster.starved_since
             if since is not None and since < last:
-                starved.append((since, job, count))
+                starved.append((since, job, count, pool))
             else:
-                others.append((job, count))
+                others.append((job, count, pool))
         starved.sort(key=lambda claim: claim[0])
-        for _, job, count in starved:
-            self._claim(job, count, starved=True)
-        for job, count in others:
-            self._claim(job, count, starved=False)
+        for _, job, count, pool in starved:
+            self._claim(job, count, pool, starved=True)
+        for job, count, pool in others:
+            self._claim(job, count, pool, starved=False)
 
     def hold(self, pool: int, amount: list[int], rule: str, why: str) -> None:
         """Keep this much of a pool free, asking for it back where it is in use (M)."""
@@ -105,12 +105,12 @@ class Claims:
             if job.live + job.granted < job.demand:
                 heapq.heappush(heap, (self._level(job), job.rank, job))
 
-    def _claim(self, job: Job, count: int, *, starved: bool) -> None:
+    def _claim(self, job: Job, count: int, best: int, *, starved: bool) -> None:
         whole = job.live + job.granted + count >= job.gang  # else it is for when its gang is there (F)
         if not whole:
             placed = None
         elif count == 1:
-            pool = self._spot(job)
+            pool = self._spot(job, best)
             placed = None if pool < 0 else [pool]
         else:
             placed = self._place(job, count, fill=False)
@@ -118,7 +118,7 @@ class Claims:
             self._grant(job, placed, "D" if job.live + job.granted == 0 else "C")
             return
         alike = (job.need, job.reach, job.caps, count, job.guarantees) if self._hopeless else None
-        arranged = None if alike in self._hopeless else self._arrange(job, count)
+        arranged = None if alike in self._hopeless else self._arrange(job, count, best)
         if arranged is None:
             self._hopeless.add((job.need, job.reach, job.caps, count, job.guarantees))
             if starved and job.reach:
@@ -165,9 +165,9 @@ class Claims:
         for candidate in chosen:
             self.victims.picks.append(Pick(candidate, rule, date, why))
 
-    def _spot(self, job: Job) -> int:
+    def _spot(self, job: Job, best: int) -> int:
         """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""
-        for pool in job.reach:
+        for pool in job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach):
             accounts = job.accounts[pool]
             if self.now.fits(job.need, accounts) and self.soon.fits(job.need, accounts):
                 self.now.take(job.need, accounts)
@@ -212,12 +212,12 @@ class Claims:
         job.granted += len(pools)
         self.grants += [(job, pool, rule) for pool in pools]
 
-    def _arrange(self, job: Job, count: int) -> tuple[list[int], list[Candidate]] | None:
+    def _arrange(self, job: Job, count: int, best: int) -> tuple[list[int], list[Candidate]] | None:
         """Pools in which so many executors will fit, and what has to leave for it; None, with nothing done, if none."""
         pools: list[int] = []
         chosen: list[Candidate] = []
         for _ in range(count):
-            pool = self._coming(job, chosen)
+            pool = self._coming(job, chosen, best)
             if pool < 0:
                 for back in pools:
                     self.soon.take(job.need, job.accounts[back], -1)
@@ -227,12 +227,12 @@ class Claims:
             pools.append(pool)
         return pools, chosen
 
-    def _coming(self, job: Job, chosen: list[Candidate]) -> int:
+    def _coming(self, job: Job, chosen: list[Candidate], best: int) -> int:
         """The pool where one more will fit: as things are, else by asking for some back; -1 if there is none."""
         for pool in job.reach:
             if self.soon.fits(job.need, job.accounts[pool]):
                 return pool
-        for pool in job.reach:
+        for pool in job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach):
             if self.victims.free(job, pool, self.soon, chosen):
                 return pool
         return -1

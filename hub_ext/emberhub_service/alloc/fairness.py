@@ -82,7 +82,9 @@ class Job:
     fair: int = 0
     """Executors that filling gives it: its fair share."""
     slots: dict[int, int] = field(default_factory=dict)
-    """While filling: executors it holds that are not matched to its share yet, by pool."""
+    """Executors it holds that are not matched to its share, by pool; kept only if it has several pools."""
+    split: bool = False
+    """Whether `slots` are kept."""
     seen: int = 0
     """Of its fair share, how many executors have been claimed."""
     granted: int = 0
@@ -101,7 +103,7 @@ class Job:
         """Where it stands among its sisters: level after its next step, then the total order of rule C."""
         after = self.fair + 1 if self.fair >= self.gang else self.gang
         if self.fifo:
-            return 0.0, self.rank if self.live else self.rank_new, self
+            return 0.0, self.rank if after <= self.live else self.rank_new, self
         return after * self.share - self.boost, self.rank if after <= self.live else self.rank_new, self
 
 

@@ -30,8 +30,8 @@ class Filling:
         self.ledger = ledger
         self._last = -1
         """The pool of the executor placed last."""
-        self.steps: list[Job] = []
-        """The cluster of each executor placed, in the order of filling: also the order of claims."""
+        self.steps: list[tuple[Job, int]] = []
+        """Cluster and pool of each executor placed, in the order of filling: also the order of claims."""
 
     def floors(self, jobs: Sequence[Job]) -> None:
         """Round 1: what a cluster is to have whether it works or not, beginning with those that have it."""
@@ -62,7 +62,7 @@ class Filling:
             if fair >= job.demand or not self._one(job):
                 return False
             job.fair = fair + 1
-            self.steps.append(job)
+            self.steps.append((job, self._last))
             if job.guards:
                 _use(job, 1)
             return True
@@ -70,7 +70,6 @@ class Filling:
         if job.gang > job.demand or not self._gang(job, count):
             return False
         job.fair = fair + count
-        self.steps.extend([job] * count)
         _use(job, count)
         return True
 
@@ -125,6 +124,7 @@ class Filling:
                 job.slots = held
                 return False
             placed.append(self._last)
+        self.steps.extend((job, pool) for pool in placed)
         return True
 
     def _fill(self, able: set[Job], *, guaranteed: bool) -> None:
@@ -148,7 +148,7 @@ class Filling:
                 _block(job)
                 continue
             job.fair = fair = fair + 1
-            note(job)
+            note((job, self._last))
             if job.guards:
                 _use(job, 1)
             if fair < job.demand:

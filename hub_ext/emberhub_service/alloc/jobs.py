@@ -87,7 +87,7 @@ def gather(snapshot: Snapshot) -> Field:
         _reach(work, job, reach)
         job.places = job.reach + tuple(pool for pool in sorted(job.at) if pool not in job.reach)
         if len(job.places) > 1 or not job.reach:
-            job.slots = dict(job.at)
+            job.slots, job.split = dict(job.at), True
         work.jobs.append(job)
     _rank(work)
     _hang(work, leaves)

@@ -4,7 +4,8 @@ Only what lies above a cluster's fair share may be taken, never below a floor or
 floor and the guarantees that the pools can keep, and a queue that holds no more than its guarantee loses nothing to
 others even where they cannot. An executor already named is taken first, so that a reclaim in progress is never traded
 for another (J); then those that may be named now: idle before busy, least cached and shuffle data, least work lost;
-last those still within `min_hold`, which only date the claim.
+last those still within `min_hold`, which only date the claim. Of a cluster in several pools, executors go where
+filling matched none of its share: so taking them leaves its share, and everybody's, as it was.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Victims:
         self.work = work
         self.picks: list[Pick] = []
         self._lists: dict[int, list[Candidate]] = {}
+        self._gangs: dict[Job, list[Candidate]] = {}
         self._next: dict[int, int] = {}
         candidates: list[tuple[tuple[object, ...], Candidate]] = []
         index = {pool.name: number for number, pool in enumerate(work.pools)}
@@ -66,6 +68,8 @@ class Victims:
         for _, candidate in candidates:
             for account in candidate.job.accounts[candidate.pool]:
                 self._lists.setdefault(account, []).append(candidate)
+            if candidate.job.gang > 1:
+                self._gangs.setdefault(candidate.job, []).append(candidate)
 
     def free(self, claimant: Job, pool: int, soon: Ledger, chosen: list[Candidate]) -> bool:
         """Choose candidates until one more executor of the claimant fits in `soon`; False, with none, if it cannot."""
@@ -87,6 +91,8 @@ class Victims:
         for candidate in chosen:
             candidate.taken = False
             candidate.job.spare += 1
+            if candidate.job.split:
+                candidate.job.slots[candidate.pool] = candidate.job.slots.get(candidate.pool, 0) + 1
             self._next.clear()
             soon.take(candidate.job.need, candidate.job.accounts[candidate.pool])
             for guarantee in candidate.job.guarantees:
@@ -110,7 +116,8 @@ class Victims:
         first = True
         while at < len(found):
             candidate = found[at]
-            if not candidate.taken and candidate.job.spare > 0:
+            job = candidate.job
+            if not candidate.taken and job.spare > 0 and (not job.split or job.slots.get(candidate.pool, 0) > 0):
                 if first:
                     self._next[account], first = at, False
                 if self._may_lose(candidate.job, claimant):
@@ -132,12 +139,13 @@ class Victims:
         job = candidate.job
         if job.fair or job.gang == 1 or job.spare > job.gang:
             return [candidate]
-        rest = [other for other in self._lists[candidate.pool] if other.job is job and not other.taken]
-        return [candidate, *(other for other in rest if other is not candidate)]
+        return [candidate, *(other for other in self._gangs[job] if other is not candidate and not other.taken)]
 
     def _choose(self, candidate: Candidate, soon: Ledger) -> None:
         candidate.taken = True
         candidate.job.spare -= 1
+        if candidate.job.split:
+            candidate.job.slots[candidate.pool] = candidate.job.slots.get(candidate.pool, 0) - 1
         soon.take(candidate.job.need, candidate.job.accounts[candidate.pool], -1)
         for guarantee in candidate.job.guarantees:
             guarantee.add(candidate.job.need, -1)
