@@ -11,7 +11,7 @@ from tests.support.hub import Hub, Work, a_site, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(900)]
 
-QUANTUM, NOTICE, DEFERRAL = 15, 1, 1
+QUANTUM, NOTICE, DEFERRAL = 30, 1, 1
 SITE = a_site(
     3,
     f"""
@@ -33,7 +33,7 @@ def test_six_busy_users_on_three_executors_each_get_a_turn_within_the_bound(hub:
     clusters = [person.cluster() for person in people]
 
     began = time.monotonic()
-    works = [Work(cluster, 80, 0.25) for cluster in clusters]
+    works = [Work(cluster, 70, 0.25) for cluster in clusters]
     first: dict[str, float] = {}
     turns: dict[str, int] = dict.fromkeys(PEOPLE, 0)
     had: dict[str, bool] = dict.fromkeys(PEOPLE, False)
