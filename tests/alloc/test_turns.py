@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import msgspec
 import pytest
 from emberhub_service.alloc.model import Promise, Rules, Snapshot, User
 from hypothesis import given
@@ -64,8 +65,9 @@ def test_a_user_waits_no_longer_than_the_bound(users: int, executors: int) -> No
     assert max(longest_waits(world, 300).values()) <= bound + going
 
 
-def test_a_turn_lasts_its_quantum_and_executors_do_not_pass_round_faster() -> None:
-    world = World(a_class(9, 8))
+@pytest.mark.parametrize("half_life", [600.0, 0.0])
+def test_a_turn_lasts_its_quantum_and_executors_do_not_pass_round_faster(half_life: float) -> None:
+    world = World(a_class(9, 8, msgspec.structs.replace(RULES, credit_half_life=half_life)))
     world.live_on(240)
     revokes = sum(len(d.executors) for plan in world.history for d in plan.decisions if type(d).__name__ == "Revoke")
     assert 240 / 20 / 2 <= revokes <= 240 / 20 * 2  # about one user in a quantum, not eight

@@ -47,6 +47,17 @@ class Filling:
             if not job.fair and (not guaranteed or _within(job)):
                 self.place(job)
 
+    def all_fit(self, jobs: Iterable[Job]) -> bool:
+        """Whether one step of each of these would fit, so that nobody has to take turns."""
+        room = self.ledger.copy()
+        for job in jobs:
+            for _ in range(job.step):
+                pool = next((pool for pool in job.places if room.fits(job.need, job.accounts[pool])), None)
+                if pool is None:
+                    return False
+                room.take(job.need, job.accounts[pool])
+        return True
+
     def guarantees(self, jobs: Iterable[Job]) -> None:
         """Round 3: by rule C among those whose next step lies within a guarantee above them."""
         self._fill({job for job in jobs if job.guards and job.fair < job.demand}, guaranteed=True)

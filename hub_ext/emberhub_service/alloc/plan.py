@@ -77,6 +77,8 @@ def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list
                 guarantee.left[kind] -= amount * job.live
     filling = Filling(work.root, work.held(work.ledger(), fixed))
     filling.floors(players)
+    if filling.all_fit(_unserved(work, turns)):  # no turns, so that an order of turns need not disturb the packing
+        turns = sorted(turns, key=lambda job: (-job.cluster.priority, job.id))
     if work.guarantees:
         filling.firsts(_unserved(work, turns), guaranteed=True)
         filling.guarantees(players)

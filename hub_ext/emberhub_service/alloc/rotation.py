@@ -22,7 +22,7 @@ after ceil(W / E) of them. Notice is given before the turn ends, and a wait is s
 notice and start: so these add up once, and not each turn. If `rotation_quantum` is shorter than `executor_start` +
 `min_hold`, that is the quantum. Where sizes or reach differ, an executor set free may not fit the first in line; then
 the first of the points above serves them once the bound has passed, at most `min_hold` and notice later. Where the
-credit half-life is 0 nothing is known of who has had most, and a waiting user goes before every ended turn.
+credit half-life is 0 nothing is known of who has had most, and all wait for the quantum.
 
 Nobody waits for anybody's notebook to finish. With enough for all who ask nothing rotates.
 """
@@ -71,7 +71,6 @@ def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules
     waiting = len(first) - sum(1 for user in first if user in ends)
     bound = wait_bound(waiting, len(first) - waiting, rules)
     patience = max(0.0, rules.rotation_quantum - rules.reclaim_notice - rules.executor_start)
-    handicap = rules.rotation_quantum if rules.credit_half_life > 0 else -1.0
 
     def place(user: str) -> tuple[int, float, int, float, str]:
         history = users.get(user) or User(user)
@@ -83,7 +82,7 @@ def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules
                 return 0, since, priority, 0.0, user
             if now - since >= patience:
                 return 2, since, priority, 0.0, user
-            return 3, history.recent + handicap, priority, since, user
+            return 3, history.recent + rules.rotation_quantum, priority, since, user
         if now < end - rules.reclaim_notice:
             return 1, 0.0, priority, end, user
         return 3, history.recent, priority, -end, user
