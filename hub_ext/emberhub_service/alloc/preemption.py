@@ -110,6 +110,11 @@ class Victims:
                 chosen.append(gone)
         return chosen
 
+    def has_named(self, claimant: Job, pool: int) -> bool:
+        """Whether something in a pool has been asked back already that the claimant could have."""
+        candidate = self._cheapest(pool, claimant)
+        return candidate is not None and candidate.when == NAMED
+
     def _cheapest(self, account: int, claimant: Job | None) -> Candidate | None:
         found = self._lists.get(account, [])
         at = self._next.get(account, 0)
@@ -117,7 +122,7 @@ class Victims:
         while at < len(found):
             candidate = found[at]
             job = candidate.job
-            if not candidate.taken and job.spare > 0 and (not job.split or job.slots.get(candidate.pool, 0) > 0):
+            if not candidate.taken and job.spare > 0 and (not job.split or _surplus_here(candidate)):
                 if first:
                     self._next[account], first = at, False
                 if self._may_lose(candidate.job, claimant):
@@ -149,6 +154,11 @@ class Victims:
         soon.take(candidate.job.need, candidate.job.accounts[candidate.pool], -1)
         for guarantee in candidate.job.guarantees:
             guarantee.add(candidate.job.need, -1)
+
+
+def _surplus_here(candidate: Candidate) -> bool:
+    """Whether filling left something of its cluster unmatched in its pool; what is named already stays named."""
+    return candidate.when == NAMED or candidate.job.slots.get(candidate.pool, 0) > 0
 
 
 def _candidates(work: Field, job: Job, index: dict[str, int]) -> list[tuple[tuple[object, ...], Candidate]]:
