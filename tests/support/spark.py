@@ -62,9 +62,13 @@ class Cluster:
     def session(self, endpoint: wire.Endpoint, token: str | None = None) -> Any:
         """A Spark Connect session of its own."""
         from pyspark.sql import SparkSession
+        from pyspark.sql.connect.client.retries import DefaultPolicy
 
         address = f"sc://localhost:{endpoint.port}/;token={token or self.spec.connect_token}"
-        return SparkSession.builder.remote(address).create()
+        session = SparkSession.builder.remote(address).create()
+        # Drivers are killed here, and by default Spark would look for them for ten minutes.
+        session.client.set_retry_policies([DefaultPolicy(max_retries=6, backoff_multiplier=2, max_backoff=2000)])
+        return session
 
     def processes(self) -> list[psutil.Process]:
         return marked(self.mark)
