@@ -232,9 +232,9 @@ class Claims:
         for pool in job.reach:
             if self.soon.fits(job.need, job.accounts[pool]):
                 return pool
-        order = job.reach
-        if len(order) > 1:  # a reclaim in progress is not traded for another (J); then where filling placed it
-            order = tuple(sorted(order, key=lambda pool: (not self.victims.has_named(job, pool), pool != best)))
+        order = job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach)
+        if len(order) > 1 and self.victims.named:  # a reclaim in progress is not traded for another (J)
+            order = tuple(sorted(order, key=lambda pool: not self.victims.has_named(job, pool)))
         for pool in order:
             if self.victims.free(job, pool, self.soon, chosen):
                 return pool

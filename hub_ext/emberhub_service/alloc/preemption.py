@@ -65,6 +65,8 @@ class Victims:
             if job.spare > 0 and not job.cluster.frozen:
                 candidates += _candidates(work, job, index)
         candidates.sort(key=lambda item: item[0])
+        self.named = any(candidate.when == NAMED for _, candidate in candidates)
+        """Whether anything has been asked back already."""
         for _, candidate in candidates:
             for account in candidate.job.accounts[candidate.pool]:
                 self._lists.setdefault(account, []).append(candidate)
