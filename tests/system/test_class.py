@@ -32,17 +32,19 @@ def test_six_busy_users_on_three_executors_each_get_a_turn_within_the_bound(hub:
         person.cluster(wait=False)
     clusters = [person.cluster() for person in people]
 
-    began = time.monotonic()
     works = [Work(cluster, 70, 0.25) for cluster in clusters]
-    first: dict[str, float] = {}
+    asked: dict[str, float] = {}
+    waits: dict[str, float] = {}
 
     def all_done() -> bool:
         pool = people[0].ask("GET", "pool")[1]["pools"][0]
         assert pool["executors"] <= 3, "more executors run than there are"
         for person, cluster in zip(people, clusters, strict=True):
-            seen = person.see(cluster)
+            seen, now = person.see(cluster), time.monotonic()
+            if seen.wanted:
+                asked.setdefault(person.name, now)
             if seen.running:
-                first.setdefault(person.name, time.monotonic() - began)
+                waits.setdefault(person.name, now - asked.setdefault(person.name, now))
             if seen.unmet:
                 assert seen.unmet.reason
                 assert seen.unmet.rule
@@ -51,12 +53,12 @@ def test_six_busy_users_on_three_executors_each_get_a_turn_within_the_bound(hub:
     eventually(all_done, "every query ends", 400)
     for work in works:
         work.finish(1)
-    assert set(first) == set(PEOPLE)
-    # Rule D's bound: quantum times waiting users over executors; then the notice, and the executor's start.
-    waiting = len(PEOPLE) - 3
-    bound = QUANTUM * math.ceil(waiting / 3) + NOTICE + DEFERRAL
-    starting = 30
-    assert max(first.values()) <= bound + starting, first
+    assert set(waits) == set(PEOPLE)
+    # Rule D's bound: quantum times waiting users over executors, and the notice. What an executor's start takes on this
+    # machine at this moment, the first to be served has shown: it comes before and after each of the two hand-overs,
+    # that of what the first was promised too much and that at the turn's end; and what leaves takes a while to go.
+    bound = QUANTUM * math.ceil((len(PEOPLE) - 3) / 3) + NOTICE + DEFERRAL
+    assert max(waits.values()) <= bound + 4 * min(waits.values()) + 10, waits
 
 
 def test_a_long_query_lends_its_executors_and_gets_them_back(hub: Hub, clean: None) -> None:
