@@ -1,1 +1,1 @@
-"""TODO"""
+"""The JupyterHub service that shares executors between users."""

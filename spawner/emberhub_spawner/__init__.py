@@ -1,1 +1,1 @@
-"""TODO"""
+"""Notebook spawners for JupyterHub, and the backends that start Spark drivers."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The commands of `emberhub` that need the hub, the service or the allocator."""

@@ -1,4 +1,4 @@
-"""A whole hub on this machine: JupyterHub, its proxy, the Emberhub service and Spark, started and ended together."""
+"""A whole hub on this machine: where it keeps its things and listens, and what it is started with."""
 
 from __future__ import annotations
 

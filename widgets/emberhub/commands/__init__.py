@@ -1,1 +1,1 @@
-"""TODO"""
+"""The commands of `emberhub` that need nothing of the hub's."""
