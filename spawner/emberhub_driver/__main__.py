@@ -29,8 +29,8 @@ from emberhub.wire.driver import (
 
 from . import archive
 from .agent import Agent
-from .conf import driver_properties, write_properties
-from .jvm import Jvm, SparkFailed, quick_start_options, spark_environment
+from .conf import driver_options, driver_properties, write_properties
+from .jvm import Jvm, SparkFailed, spark_environment
 from .spark import Py4jSpark
 
 log = logging.getLogger("emberhub.driver")
@@ -140,11 +140,7 @@ def _start_jvm(config: DriverConfig, connect_token: str) -> Jvm:
         java,
         properties=properties,
         directory=directory,
-        options=[
-            f"-Xmx{config.driver_memory >> 20}m",
-            "-XX:+ExitOnOutOfMemoryError",
-            *quick_start_options(archives.driver),
-        ],
+        options=driver_options(config, archives.driver),
         environment=spark_environment(java, config.host)
         | {ENV_CONNECT_TOKEN: connect_token, ENV_MARK: mark(config.cluster, config.generation)},
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emberhub.wire.driver import ENV_MARK, DriverConfig, mark
 
-from .jvm import STEADY_OPTIONS, SparkFailed
+from .jvm import STEADY_OPTIONS, UNKNOWN_OPTIONS, SparkFailed, quick_start_options
 
 MIB = 1 << 20
 SMALLEST_OVERHEAD = 384 * MIB
@@ -71,9 +71,8 @@ def driver_properties(config: DriverConfig, *, secret: str, executor_archive: st
     except ValueError as error:
         raise SparkFailed(str(error)) from error
     chosen = {key: value for key, value in config.conf.items() if not key.startswith(_DROPPED)}
-    java_options = " ".join(
-        part for part in (executor_options(executor_archive), chosen.pop("spark.executor.extraJavaOptions", "")) if part
-    )
+    ours = executor_options(executor_archive) if config.tuned else ""
+    java_options = " ".join(part for part in (ours, chosen.pop("spark.executor.extraJavaOptions", "")) if part)
     directory = Path(config.directory)
     return (
         _DEFAULTS
@@ -99,6 +98,12 @@ def driver_properties(config: DriverConfig, *, secret: str, executor_archive: st
         | _driven_from_outside()
         | _connect(config.host)
     )
+
+
+def driver_options(config: DriverConfig, archive: str = "") -> list[str]:
+    """JVM options of this driver. `archive` is the class-data archive that it maps."""
+    heap = [f"-Xmx{config.driver_memory // MIB}m", "-XX:+ExitOnOutOfMemoryError"]
+    return [*heap, *(quick_start_options(archive) if config.tuned else [UNKNOWN_OPTIONS])]
 
 
 def executor_options(archive: str = "") -> str:

@@ -38,8 +38,10 @@ _OPENED = (
     "java.security.jgss/sun.security.krb5",
 )
 _POLL = 0.02
+UNKNOWN_OPTIONS = "-XX:+IgnoreUnrecognizedVMOptions"
+"""Without it no Java before 23 starts: `module_options` names what that one introduced."""
 STEADY_OPTIONS = (
-    "-XX:+IgnoreUnrecognizedVMOptions",
+    UNKNOWN_OPTIONS,
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
     "-Xshare:auto",

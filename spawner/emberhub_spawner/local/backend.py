@@ -77,6 +77,8 @@ class LocalBackend:
 
     abandoned_after = 300.0
     """Seconds without any service after which Spark's master and worker end by themselves."""
+    tuned = True
+    """As in `DriverConfig`; a benchmark measures without."""
 
     def __init__(self, directory: Path, pools: dict[str, Resources]) -> None:
         """`pools` holds exactly one pool: what all executors together may use. Raises ValueError otherwise."""
@@ -182,6 +184,7 @@ class LocalBackend:
             directory=str(directory),
             conf=spec.conf,
             lease=spec.lease,
+            tuned=self.tuned,
         )
         path = directory / "config.json"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

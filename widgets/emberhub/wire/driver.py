@@ -56,3 +56,5 @@ class DriverConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """Address that executors and Spark Connect clients reach the driver at."""
     lease: float = 60.0
     """Seconds; as in `Welcome`, for the time before the first one."""
+    tuned: bool = True
+    """Start Java with our flags and class-data archives. Without, with its own defaults, to measure against."""
