@@ -6,6 +6,7 @@ pool of 4 cores and 4 GB, one queue in which users share equally, one small prof
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,17 @@ from emberhub_spawner.sparkconf import ALLOWED
 from .alloc.constraints import ConstraintError, parse
 from .alloc.model import Limits, Pool, Queue, Rules
 
-_TOP = ("pools", "queues", "profiles", "rules", "lease", "heartbeat", "clusters_per_user", "allowed_conf")
+_TOP = (
+    "pools",
+    "queues",
+    "profiles",
+    "rules",
+    "lease",
+    "heartbeat",
+    "clusters_per_user",
+    "starts_at_once",
+    "allowed_conf",
+)
 _QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "children")
 _POLICIES = ("fair", "user-fair", "fifo")
 _DEPTH = 10
@@ -50,6 +61,9 @@ class Site(msgspec.Struct, frozen=True):
     heartbeat: float = 5.0
     """Seconds between signs of life on a quiet agent socket."""
     clusters_per_user: int = 2
+    starts_at_once: int = os.cpu_count() or 2
+    """Drivers that are started at a time; who asks meanwhile waits in line. On one machine no more than it has cores:
+    thirty at once would make every one of them slow."""
     allowed_conf: tuple[str, ...] = ALLOWED
     """Patterns of the `spark.*` settings that users may choose."""
 
@@ -108,6 +122,8 @@ def read_site(reader: Reader | None) -> Site:
         given["lease"] = fields["lease"].seconds(least=1)
     if "clusters_per_user" in fields:
         given["clusters_per_user"] = fields["clusters_per_user"].count(least=1, most=100)
+    if "starts_at_once" in fields:
+        given["starts_at_once"] = fields["starts_at_once"].count(least=1, most=1000)
     if "allowed_conf" in fields:
         given["allowed_conf"] = _read_patterns(fields["allowed_conf"])
     site = Site(**given)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from .api.identity import Identity
+from .api.presence import people_with_servers
 from .api.server import make_server
 from .config import Site, load_site, parse_site
 from .control.agents import Agents
@@ -28,6 +29,7 @@ from .control.metrics import Metrics
 from .control.reconciler import Reconciler
 from .control.requests import Requests
 from .control.state import Clock, State
+from .control.warm import WarmDrivers
 from .control.watch import Watch
 from .records import open_records
 
@@ -59,6 +61,7 @@ class Service:
         self.site = site
         self.state_dir = state_dir
         self.make_backend = make_backend
+        self.auth = auth
         self.identity = Identity(auth)
         self.host = host
         self.port = port
@@ -93,12 +96,15 @@ class Service:
         self.server: HTTPServer = make_server(self.prefix, requests, agents, self.identity, site.heartbeat)
         self.server.add_sockets(sockets)
         self.watch = Watch(self.site, state, self._site_changed)
-        self._watching = asyncio.create_task(self.watch.run())
+        self.warm = WarmDrivers(state, self.reconciler.enqueue, lambda: people_with_servers(self.auth))
+        self._tasks = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.warm.run())]
         log.info("the service listens on http://%s:%d%s", self.host, self.port, self.prefix)
 
     async def stop(self) -> None:
         """End, and leave drivers and executors as they are."""
-        self._watching.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.server.stop()
         self.controller.close()
         await self.reconciler.close()
@@ -145,8 +151,8 @@ class Service:
         await self.backend.resize(capacities(site))
         self.state.site, self.state.config_error = site, ""
         self._keep_good()
-        for cluster in self.state.lives:
-            self.controller.agree(cluster)
+        for live in self.state.lives.values():
+            live.welcome(site)
         self.controller.changed()
 
 

@@ -52,6 +52,8 @@ def configure(
             "environment": dict(environment or {}),
         }
     )
+    # So that it knows for how many people to keep a driver ready.
+    c.JupyterHub.load_roles.append({"name": SERVICE, "services": [SERVICE], "scopes": ["list:users"]})
     _let_users_in(c)
     prefix = f"/services/{SERVICE}"
     c.EmberhubSpawnerMixin.emberhub_url = (notebook_url or service_url.rstrip("/") + prefix).rstrip("/")

@@ -23,6 +23,7 @@ _KEYS = (
     "needs",
     "prefers",
     "gang",
+    "warm",
 )
 
 
@@ -46,6 +47,8 @@ class Profile(msgspec.Struct, frozen=True):
     prefers: str = ""
     gang: int = 1
     """Executors that work of this kind needs at once: it gets all of them or none."""
+    warm: int = 0
+    """Most drivers that are kept ready for people to come: one for each who is logged in without a cluster."""
 
 
 DEFAULT = Profile(
@@ -105,6 +108,7 @@ def _read_profile(reader: Reader) -> Profile:
         needs=fields["needs"].text() if "needs" in fields else "",
         prefers=fields["prefers"].text() if "prefers" in fields else "",
         gang=gang,
+        warm=fields["warm"].count(most=100) if "warm" in fields else 0,
     )
 
 

@@ -45,6 +45,18 @@ class Whoami(RequestHandler):
         self.finish(json.dumps(model))
 
 
+class Users(RequestHandler):
+    """The hub's `/hub/api/users`: who has a server."""
+
+    def initialize(self, place):
+        self.place = place
+
+    def get(self):
+        assert self.request.headers["Authorization"] == "token service-token"
+        assert self.get_query_argument("state") == "active"
+        self.finish(json.dumps([{"name": name, "kind": "user"} for name in self.place.active]))
+
+
 class Answer:
     def __init__(self, response):
         self.status = response.code
@@ -125,6 +137,8 @@ class Site:
         self.yaml.write_text(FAST)
         self.script = lambda spec: Script()
         self.backends = []
+        self.active = ["alice", "bob"]
+        """Who has a notebook server."""
 
     def set(self, old, new):
         """Change the site's file."""
@@ -162,10 +176,10 @@ class Site:
 @pytest.fixture
 async def site(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    hub = HTTPServer(Application([("/hub/api/user", Whoami)]))
     sockets = bind_sockets(0, "127.0.0.1")
-    hub.add_sockets(sockets)
     place = Site(tmp_path, f"http://127.0.0.1:{sockets[0].getsockname()[1]}/hub/api")
+    hub = HTTPServer(Application([("/hub/api/user", Whoami), ("/hub/api/users", Users, {"place": place})]))
+    hub.add_sockets(sockets)
     yield place
     for backend in place.backends:
         await backend.shutdown()

@@ -13,6 +13,7 @@ from emberhub.wire import agent
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..control.agents import Agents, Superseded, WrongToken
+from ..control.live import Live
 from .handlers import ProblemHandler
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,9 @@ class AgentSocket(ProblemHandler, WebSocketHandler):
 
     def initialize(self, agents: Agents) -> None:
         self.agents = agents
-        self.cluster = ""
+        self.driver = ""
         self.generation = 0
+        self.live: Live | None = None
         self._refusal: tuple[int, str] | None = None
 
     def check_origin(self, origin: str) -> bool:
@@ -43,14 +45,14 @@ class AgentSocket(ProblemHandler, WebSocketHandler):
         if headers.get(agent.HEADER_PROTOCOL) != str(agent.PROTOCOL):
             self._refusal = agent.CLOSE_PROTOCOL, f"This service speaks version {agent.PROTOCOL} of the protocol."
             return
-        self.cluster = headers.get(agent.HEADER_CLUSTER, "")
+        self.driver = headers.get(agent.HEADER_CLUSTER, "")
         found = _BEARER.match(headers.get("Authorization", ""))
         generation = headers.get(agent.HEADER_GENERATION, "")
         if found is None or not generation.isascii() or not generation.isdigit() or len(generation) > 12:
             raise RequestRefused("An agent names its cluster, its generation and its token in headers.", 401)
         self.generation = int(generation)
         try:
-            self.agents.check(self.cluster, self.generation, found[1])
+            self.agents.check(self.driver, self.generation, found[1])
         except Superseded:
             self._refusal = agent.CLOSE_SUPERSEDED, _GONE
         except WrongToken:
@@ -60,26 +62,26 @@ class AgentSocket(ProblemHandler, WebSocketHandler):
         self.set_nodelay(True)
         if self._refusal is None:
             try:
-                self.agents.connect(self.cluster, self.generation, self)
+                self.live = self.agents.connect(self.driver, self.generation, self)
                 return
             except Superseded:
                 self._refusal = agent.CLOSE_SUPERSEDED, _GONE
         WebSocketHandler.close(self, *self._refusal)
 
     def on_message(self, message: str | bytes) -> None:
-        if self._refusal is not None:
+        if self.live is None:
             return
         try:
             told = agent.decode_from_driver(message)
         except (msgspec.DecodeError, RecursionError) as wrong:
-            log.warning("cluster %s: its driver sent what cannot be read: %s", self.cluster, wrong)
+            log.warning("cluster %s: its driver sent what cannot be read: %s", self.live.record.id, wrong)
             self.close(agent.CLOSE_PROTOCOL, "A message could not be read.")
             return
-        self.agents.receive(self.cluster, self, told)
+        self.agents.receive(self.live, self, told)
 
     def on_close(self) -> None:
-        if self._refusal is None:
-            self.agents.disconnect(self.cluster, self)
+        if self.live is not None:
+            self.agents.disconnect(self.live, self)
 
     # --- Link ---
 

@@ -37,6 +37,8 @@ profiles:
     executor: {{cores: 1, memory: 1G}}
     executors: {{min: 0, max: {executors}}}
     default: true
+    # Drivers kept ready, so that a cluster is there at once. Each takes half a gigabyte.
+    warm: 2
     # Executors start in half the time, and compute more slowly once warm: for a class, not for long queries.
     conf: {{spark.executor.extraJavaOptions: "-XX:TieredStopAtLevel=1"}}
 """

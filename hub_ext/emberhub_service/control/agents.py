@@ -37,38 +37,39 @@ class Agents:
         self.controller = controller
         self.reconcile = reconcile
 
-    def check(self, cluster: str, generation: int, token: str) -> None:
-        """Whether this driver may speak for this cluster. Raises Superseded or WrongToken."""
-        live = self.state.lives.get(cluster)
-        if live is None or live.record.generation != generation or live.record.status == "stopping":
-            raise Superseded
+    def check(self, driver: str, generation: int, token: str) -> None:
+        """Whether this driver may speak for a cluster. Raises Superseded or WrongToken."""
+        live = self._find(driver, generation)
         if not compare_digest(live.record.agent_token_hash, hash_token(token)):
             raise WrongToken
 
-    def connect(self, cluster: str, generation: int, link: Link) -> None:
-        """A driver that passed `check` is connected. Raises Superseded if it no longer would."""
-        live = self.state.lives.get(cluster)
-        if live is None or live.record.generation != generation or live.record.status == "stopping":
-            raise Superseded
+    def connect(self, driver: str, generation: int, link: Link) -> Live:
+        """A driver that passed `check` is connected; returns its cluster. Raises Superseded if it no longer would."""
+        live = self._find(driver, generation)
         if live.link is not None:
             # The same driver came back before the loss of its old connection was noticed.
             live.link.close(1000, "Another connection took over.")
         live.connect(link)
         live.heard = self.state.clock()
-        self.controller.agree(cluster)
+        live.welcome(self.state.site)
+        return live
 
-    def disconnect(self, cluster: str, link: Link) -> None:
+    def _find(self, driver: str, generation: int) -> Live:
+        live = self.state.live_of(driver, generation)
+        if live is None or live.record.status == "stopping":
+            raise Superseded
+        return live
+
+    def disconnect(self, live: Live, link: Link) -> None:
         """A connection has ended. Its cluster keeps what it has."""
-        live = self.state.lives.get(cluster)
-        if live is not None and live.link is link:
+        if live.link is link:
             live.link = None
-            self.state.touch(cluster)
+            self.state.touch(live.record.id)
             self.controller.changed()
 
-    def receive(self, cluster: str, link: Link, message: agent.FromDriver) -> None:
+    def receive(self, live: Live, link: Link, message: agent.FromDriver) -> None:
         """Take in one message."""
-        live = self.state.lives.get(cluster)
-        if live is None or live.link is not link:
+        if live.link is not link:
             return
         now = self.state.clock()
         live.heard = now
@@ -81,8 +82,8 @@ class Agents:
                 self._defer(live, executor, reason, now)
             case agent.Farewell(reason=reason):
                 live.farewell = reason
-                log.info("cluster %s: its driver stops: %s", cluster, reason)
-        self.state.touch(cluster)
+                log.info("cluster %s: its driver stops: %s", live.record.id, reason)
+        self.state.touch(live.record.id)
         self.controller.changed()
 
     def _report(self, live: Live, report: agent.Report, now: float) -> None:

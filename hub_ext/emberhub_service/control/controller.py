@@ -18,6 +18,7 @@ from .live import Live
 from .metrics import Metrics
 from .snapshot import build_snapshot
 from .state import State
+from .warm import choose_spare
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Controller:
             yield live.peak_until
             yield from (each.until for each in live.lowered if each.until is not None)
             yield from (reclaiming.deadline for reclaiming in live.reclaiming.values())
-            yield from (live.heard - e.idle + site.rules.idle_after for e in live.held if not e.active_tasks)
+            yield from (live.idle_from(e) + site.rules.idle_after for e in live.held if not e.active_tasks)
             if live.granted() > len(live.kept()):
                 yield live.promised_since + site.service.executor_start_timeout
             if live.idle_since is not None:
@@ -121,6 +122,7 @@ class Controller:
         self._look_back(now)
         for live in list(self.state.lives.values()):
             self._tend(live, now)
+        choose_spare(self.state.site, self.state.lives.values(), now)
         snapshot = self.snapshot()
         settling = self.settling()
         decided = Plan() if settling else self._decide(snapshot)
@@ -166,7 +168,7 @@ class Controller:
             self._lose(live, f"Its driver was not ready after {site.service.driver_start_timeout:g} seconds.")
         elif live.link is None and record.status == "running" and quiet > 2 * site.lease + _LEASE_MARGIN:
             self._lose(live, f"Its driver was not heard from for {quiet:.0f} seconds.")
-        elif record.status == "running" and live.link is not None and live.idle_since is not None:
+        elif record.status == "running" and live.link and live.idle_since is not None and not record.warm:
             idle = now - max(live.idle_since, record.last_active, record.started)
             if idle >= site.service.stop_after:
                 self._stop_idle(record.id, site.service.stop_after)
@@ -253,12 +255,6 @@ class Controller:
         )
 
     # --- signs of life ---
-
-    def agree(self, cluster: str) -> None:
-        """Tell the driver the agreement again, since its floor or the configuration has changed."""
-        live, site = self.state.lives.get(cluster), self.state.site
-        if live is not None and live.link is not None:
-            live.link.send(agent.Welcome(lease=site.lease, heartbeat=site.heartbeat, floor=live.record.floor))
 
     def _beat(self) -> None:
         if self._closed:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emberhub.wire.agent import ExecutorReport, FromService, Report
+from emberhub.wire.agent import ExecutorReport, FromService, Report, Welcome
 
 from ..alloc.model import Cluster, Executor, Promise, Reclaiming, Refuse
+from ..config import Site
 from ..records import ClusterRecord
 
 LAUNCH_GRACE = 3.0
@@ -89,6 +90,8 @@ class Live:
     """Since when it has wanted the executor that comes next."""
     estimate: tuple[float, float] | None = None
     """When the first estimate of this wait was made, and what it said in seconds (N)."""
+    spare: bool = False
+    """It is a warm driver that is to have an executor at hand for whoever takes it over."""
     farewell: str = ""
     """Why the driver said that it stops."""
     exited: bool = False
@@ -161,6 +164,11 @@ class Live:
 
     # --- reports ---
 
+    def welcome(self, site: Site) -> None:
+        """Tell the driver the agreement: when it connects, and when its floor or the configuration has changed."""
+        if self.link is not None:
+            self.link.send(Welcome(lease=site.lease, heartbeat=site.heartbeat, floor=self.record.floor))
+
     def connect(self, link: Link) -> None:
         """A new connection: what was said on the one before may never have arrived."""
         self.link = link
@@ -203,11 +211,15 @@ class Live:
             now - report.idle if not report.wanted and not any(e.active_tasks for e in self.held) else None
         )
 
+    def idle_from(self, executor: ExecutorReport) -> float:
+        """Since when an executor without a task counts as idle: its user may have asked for the cluster since."""
+        return max(self.heard - executor.idle, self.record.last_active)
+
     # --- demand ---
 
     def wanted(self, now: float) -> int:
         """Executors that its work could use, before floor and ceiling."""
-        wanted = self._believed(now)
+        wanted = int(self.spare) if self.record.warm else self._believed(now)
         return min(wanted, len(self.kept())) if now < self.paused_until else wanted
 
     def _believed(self, now: float) -> int:
@@ -240,7 +252,7 @@ class Live:
                 since=self.since[e.id],
                 active_tasks=e.active_tasks,
                 oldest_task=e.oldest_task,
-                idle_since=None if e.active_tasks else self.heard - e.idle,
+                idle_since=None if e.active_tasks else self.idle_from(e),
                 cached_bytes=e.cached_bytes,
                 shuffle_bytes=e.shuffle_bytes,
                 reclaiming=self.reclaiming.get(e.id),

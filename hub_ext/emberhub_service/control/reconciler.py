@@ -19,14 +19,15 @@ from ..records import ENDED, ClusterRecord
 from .live import Live
 from .snapshot import choose_pool
 from .state import State
+from .warm import pick
 
 log = logging.getLogger(__name__)
 
 STOP_GRACE = 10.0
 """Seconds that a driver has to end by itself."""
-_STARTS = 8
-"""Drivers started at once: each takes a second of a core."""
 _RETRY = 5.0
+_START_HOLDS = 30.0
+"""Seconds after which a start that is not done lets the next one begin beside it."""
 
 _LOST = "Its driver ended while the hub's service was not running."
 _ENDED = "Its driver ended unexpectedly."
@@ -43,7 +44,6 @@ class Reconciler:
         self.changed = changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
-        self._starting = asyncio.Semaphore(_STARTS)
         self._closed = False
 
     # --- the queue ---
@@ -71,6 +71,7 @@ class Reconciler:
             asyncio.get_running_loop().call_later(_RETRY, self.enqueue, cluster)
         finally:
             del self._tasks[cluster]
+            self._admit()
             if cluster in self._again:
                 self.enqueue(cluster)
 
@@ -92,9 +93,10 @@ class Reconciler:
         live = self.state.lives.get(cluster)
         match record.status, record.goal:
             case "pending", "stopped":
+                self.state.line.leave(cluster)
                 self.state.amend(cluster, lambda r: {"status": "stopped"} if r.goal == "stopped" else None)
             case "pending", "running":
-                await self._start(record)
+                return self._take_over(record) or await self._start(record)
             case (("starting" | "running"), _) if live is None or live.exited:
                 await self._bury(record, live)
             case (("starting" | "running"), "stopped"):
@@ -110,53 +112,97 @@ class Reconciler:
                 return False
         return True
 
-    async def _start(self, record: ClusterRecord) -> None:
-        async with self._starting:
-            agent_token, connect_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-            profile = self.state.site.profile(record.profile)
-            pool = choose_pool(self.state.site, record.executor, profile, self.state.lives.values())
-            now = self.state.clock()
+    def _take_over(self, record: ClusterRecord) -> bool:
+        """Give the cluster a driver that was started before anybody asked, if one is as this one would be."""
+        warm = pick(self.state, record)
+        if warm is None:
+            return False
+        self.state.take_over(
+            record.id,
+            warm.record.id,
+            status="starting",
+            generation=record.generation + 1,
+            agent_token_hash=warm.record.agent_token_hash,
+            connect_token=warm.record.connect_token,
+            driver=warm.record.driver,
+            started=self.state.clock(),
+            pool=warm.record.pool,
+        )
+        self.state.line.leave(record.id)
+        warm.welcome(self.state.site)
+        log.info("cluster %s of %s takes over the warm driver %s", record.id, record.user, warm.record.driver)
+        self.changed()
+        return True
 
-            def claim(r: ClusterRecord) -> dict[str, object] | None:
-                if r.goal != "running" or r.status != "pending":
-                    return None
-                return {
+    def _admit(self) -> None:
+        """Whoever is next in line may start."""
+        for cluster in self.state.line.first(self._free_starts()):
+            self.enqueue(cluster)
+        for cluster in self.state.line.people():
+            self.state.touch(cluster)
+
+    def _free_starts(self) -> int:
+        """How many drivers may be started now beside those that are starting."""
+        since = self.state.clock() - _START_HOLDS
+        busy = sum(r.status == "starting" and r.started > since for r in self.state.records())
+        return self.state.site.starts_at_once - busy
+
+    async def _start(self, record: ClusterRecord) -> bool:
+        """Start a driver once it is this cluster's turn; returns whether it was."""
+        line = self.state.line
+        line.join(record.id, warm=record.warm)
+        if record.id not in line.first(self._free_starts()):
+            self.state.touch(record.id)
+            return False
+        line.leave(record.id)
+        agent_token, connect_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        profile = self.state.site.profile(record.profile)
+        pool = choose_pool(self.state.site, record.executor, profile, self.state.lives.values())
+        now = self.state.clock()
+        record = self.state.amend(
+            record.id,
+            lambda r: (
+                {
                     "status": "starting",
                     "generation": r.generation + 1,
                     "agent_token_hash": hash_token(agent_token),
                     "connect_token": connect_token,
+                    "driver": r.id,
                     "started": now,
                     "pool": pool,
                 }
-
-            record = self.state.amend(record.id, claim)
-            if record.status != "starting":
-                return
-            self.state.lives[record.id] = Live(record=record, born=now, heard=now)
-            log.info(
-                "starting cluster %s (%s of %s, generation %d)", record.id, record.name, record.user, record.generation
-            )
-            try:
-                await self.backend.start(
-                    DriverSpec(
-                        cluster=record.id,
-                        generation=record.generation,
-                        user=record.user,
-                        name=record.name,
-                        pool=pool,
-                        agent_url=self.agent_url,
-                        agent_token=agent_token,
-                        connect_token=connect_token,
-                        executor=record.executor,
-                        conf={**(profile.conf if profile else {}), **record.conf},
-                        lease=self.state.site.lease,
-                    )
-                )
-            except StartFailed as failed:
-                await self._give_up(record, str(failed))
-            except Exception:
-                log.exception("cluster %s: the backend could not start its driver", record.id)
-                await self._give_up(record, _BROKEN)
+                if r.goal == "running" and r.status == "pending"
+                else None
+            ),
+        )
+        if record.status != "starting":
+            return True
+        self.state.lives[record.id] = Live(record=record, born=now, heard=now)
+        asyncio.get_running_loop().call_later(_START_HOLDS, self._admit)
+        log.info(
+            "starting cluster %s (%s of %s, generation %d)", record.id, record.name, record.user, record.generation
+        )
+        spec = DriverSpec(
+            cluster=record.id,
+            generation=record.generation,
+            user=record.user,
+            name=record.name,
+            pool=pool,
+            agent_url=self.agent_url,
+            agent_token=agent_token,
+            connect_token=connect_token,
+            executor=record.executor,
+            conf={**(profile.conf if profile else {}), **record.conf},
+            lease=self.state.site.lease,
+        )
+        try:
+            await self.backend.start(spec)
+        except StartFailed as failed:
+            await self._give_up(record, str(failed))
+        except Exception:
+            log.exception("cluster %s: the backend could not start its driver", record.id)
+            await self._give_up(record, _BROKEN)
+        return True
 
     async def _give_up(self, record: ClusterRecord, message: str) -> None:
         log.warning("cluster %s did not start: %s", record.id, message)
@@ -166,7 +212,7 @@ class Reconciler:
 
     async def _bury(self, record: ClusterRecord, live: Live | None) -> None:
         """The driver has ended by itself: clear up after it, and say so."""
-        await self.backend.stop(record.id, 0.0)
+        await self.backend.stop(record.driver, 0.0)
         reason = (live.farewell if live is not None else _LOST) or _ENDED
         self._forget(record.id)
 
@@ -182,7 +228,7 @@ class Reconciler:
     async def _stop(self, record: ClusterRecord, live: Live | None) -> None:
         if live is not None and live.link is not None:
             live.link.send(agent.Stop(record.message))
-        await self.backend.stop(record.id, STOP_GRACE)
+        await self.backend.stop(record.driver, STOP_GRACE)
         self._forget(record.id)
         self.state.amend(record.id, lambda _: {"status": "stopped", "agent_token_hash": "", "connect_token": ""})
         log.info("cluster %s of %s is stopped: %s", record.id, record.user, record.message)
@@ -201,11 +247,11 @@ class Reconciler:
         found = {driver.cluster: driver for driver in await self.backend.open(self.on_exit)}
         now = self.state.clock()
         for record in self.state.records():
-            driver = found.pop(record.id, None)
+            driver = found.pop(record.driver, None)
             if record.status in ENDED or record.status == "pending":
                 if driver is not None:
-                    await self.backend.stop(record.id, 0.0)
-            elif driver is not None and driver.alive and driver.generation == record.generation:
+                    await self.backend.stop(record.driver, 0.0)
+            elif driver is not None and driver.alive and driver.generation == record.driver_generation:
                 self.state.lives[record.id] = Live(record=record, born=now, heard=now, adopted=True)
             elif record.status == "starting" and record.goal == "running" and driver is None:
                 self.state.amend(record.id, lambda _: {"status": "pending"})
@@ -219,12 +265,12 @@ class Reconciler:
 
     def on_exit(self, driver: Driver) -> None:
         """The backend has seen a driver end."""
-        live = self.state.lives.get(driver.cluster)
-        if live is None or live.record.generation != driver.generation:
+        live = self.state.live_of(driver.cluster, driver.generation)
+        if live is None:
             return
         live.exited = True
         live.farewell = driver.message or live.farewell
-        self.enqueue(driver.cluster)
+        self.enqueue(live.record.id)
 
 
 def hash_token(token: str) -> str:

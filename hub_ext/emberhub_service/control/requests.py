@@ -67,13 +67,14 @@ class Requests:
         """The person's own clusters, or everybody's for an admin."""
         if everybody and not person.admin:
             raise RequestRefused("Only admins may list everybody's clusters; leave out 'all'.", 403)
-        records = self._state.records() if everybody else self._state.records_of(person.name)
+        state = self._state
+        records = [r for r in state.records() if not r.warm] if everybody else state.records_of(person.name)
         return rest.Clusters(clusters=tuple(self._state.view(record) for record in records))
 
     def find(self, person: Person, cluster: str, *, admins: bool = True) -> ClusterRecord:
         """The cluster, if this person may know of it."""
         record = self._state.record(cluster)
-        if record is None or not (record.user == person.name or (admins and person.admin)):
+        if record is None or record.warm or not (record.user == person.name or (admins and person.admin)):
             raise RequestRefused("You have no such cluster; list yours with GET clusters.", 404)
         return record
 
@@ -238,8 +239,9 @@ class Requests:
             raise RequestRefused(
                 "The cluster was changed at the same time by another request; ask again.", 409
             ) from None
-        if record.floor != before:
-            self._controller.agree(record.id)
+        live = self._state.lives.get(record.id)
+        if live is not None and record.floor != before:
+            live.welcome(self._state.site)
         self._reconcile(record.id)
         self._controller.changed()
         return self._state.view(record)

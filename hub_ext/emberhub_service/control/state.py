@@ -15,6 +15,7 @@ from emberhub.wire import rest
 from ..alloc.model import User
 from ..config import Site
 from ..records import ClusterRecord, Conflict, Records, UserRecord
+from .line import Line
 from .live import Live
 from .views import cluster_view, essence
 
@@ -41,6 +42,8 @@ class State:
         self.clock = clock
         self.lives: dict[str, Live] = {}
         """Clusters whose drivers exist."""
+        self.line = Line()
+        """Who waits for a driver to be started."""
         self.users: dict[str, User] = {}
         self._store = records
         self._records = {record.id: record for record in records.clusters()}
@@ -54,7 +57,7 @@ class State:
     # --- records ---
 
     def records(self) -> list[ClusterRecord]:
-        """Every record."""
+        """Every record, warm drivers' included."""
         return list(self._records.values())
 
     def record(self, cluster: str) -> ClusterRecord | None:
@@ -63,7 +66,19 @@ class State:
 
     def records_of(self, user: str) -> list[ClusterRecord]:
         """One user's records, oldest first."""
-        return sorted((r for r in self._records.values() if r.user == user), key=lambda r: (r.created, r.id))
+        mine = (r for r in self._records.values() if r.user == user and not r.warm)
+        return sorted(mine, key=lambda r: (r.created, r.id))
+
+    def live_of(self, driver: str, generation: int) -> Live | None:
+        """The cluster that this driver serves."""
+        return next(
+            (
+                live
+                for live in self.lives.values()
+                if live.record.driver == driver and live.record.driver_generation == generation
+            ),
+            None,
+        )
 
     def insert(self, record: ClusterRecord) -> ClusterRecord:
         """A new record. Raises Conflict if the user has a cluster of this name."""
@@ -96,6 +111,24 @@ class State:
         self.touch(cluster)
         return record
 
+    def take_over(self, cluster: str, warm: str, **changes: Any) -> None:
+        """The cluster's driver is this warm one from now on, for good. Raises Conflict as `amend` does."""
+        live = self.lives[warm]
+        record = self._store.take_over(self._records[cluster], self._records[warm], **changes)
+        self._drop(warm)
+        self._records[cluster] = live.record = record
+        self.lives[cluster] = live
+        self.touch(cluster)
+
+    def remove(self, cluster: str) -> None:
+        """Forget a record whose driver is gone. Raises Conflict if somebody else changed it."""
+        self._store.delete(self._records[cluster])
+        self._drop(cluster)
+
+    def _drop(self, cluster: str) -> None:
+        for known in (self._records, self.lives, self._versions, self._essences, self._waiters):
+            known.pop(cluster, None)
+
     # --- users ---
 
     def _recall_users(self) -> None:
@@ -114,12 +147,16 @@ class State:
     def view(self, record: ClusterRecord) -> rest.Cluster:
         """The cluster, as its owner reads it."""
         version = self._versions.setdefault(record.id, self._first_version)
-        return cluster_view(record, self.lives.get(record.id), self.clock(), version)
+        return self._see(record, version)
+
+    def _see(self, record: ClusterRecord, version: int) -> rest.Cluster:
+        place = self.line.place(record.id)
+        return cluster_view(record, self.lives.get(record.id), self.clock(), version, place)
 
     def touch(self, cluster: str) -> None:
         """Something may have changed about a cluster: wakes those who wait for it, if what they would read has."""
         record = self._records[cluster]
-        now = essence(cluster_view(record, self.lives.get(cluster), self.clock(), 0))
+        now = essence(self._see(record, 0))
         if self._essences.get(cluster) == now:
             return
         self._essences[cluster] = now

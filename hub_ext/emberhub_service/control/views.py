@@ -16,12 +16,15 @@ from .snapshot import counted
 _MESSAGES: dict[rest.State, str] = {
     "pending": "The cluster is about to be started.",
     "starting": "The driver is starting.",
-    "disconnected": "The driver is not heard from at the moment; it goes on working, and keeps what it has.",
+    "disconnected": (
+        "The driver is not heard from at the moment; running queries go on. If the silence lasts, it gives its"
+        " executors back, and gets others when it is heard again. If it stays so, stop the cluster and start it again."
+    ),
 }
 
 
-def cluster_view(record: ClusterRecord, live: Live | None, now: float, version: int) -> rest.Cluster:
-    """One cluster, as its owner reads it."""
+def cluster_view(record: ClusterRecord, live: Live | None, now: float, version: int, place: int = 0) -> rest.Cluster:
+    """One cluster, as its owner reads it; `place` is its place among those who wait to be started."""
     state = _state(record, live)
     return rest.Cluster(
         id=record.id,
@@ -30,7 +33,7 @@ def cluster_view(record: ClusterRecord, live: Live | None, now: float, version: 
         profile=record.profile,
         queue=record.queue,
         state=state,
-        message=_message(record, live, state),
+        message=_message(record, live, state, place),
         executors=rest.ExecutorRange(record.floor, record.ceiling),
         executor=record.executor,
         wanted=live.report.wanted if live and live.report else 0,
@@ -90,7 +93,10 @@ def _state(record: ClusterRecord, live: Live | None) -> rest.State:
     return record.status
 
 
-def _message(record: ClusterRecord, live: Live | None, state: rest.State) -> str:
+def _message(record: ClusterRecord, live: Live | None, state: rest.State, place: int) -> str:
+    if state == "pending" and place > 1:
+        others = "another cluster" if place == 2 else f"{place - 1} other clusters"
+        return f"The cluster is number {place} in line: it is started after {others}, a few at a time."
     if state != "running":
         return _MESSAGES.get(state, record.message)
     if live is not None and live.unmet is not None:

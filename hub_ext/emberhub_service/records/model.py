@@ -67,6 +67,20 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     """Why it had been stopped before this start; empty at the first one."""
     version: int
     """Grows with each write: what compare-and-set compares."""
+    driver: str = ""
+    """The present driver's name at its backend: the cluster's own id, or the id that a warm driver was started under
+    before this cluster took it over. Empty before the first start.
+    """
+
+    @property
+    def warm(self) -> bool:
+        """Whether this is a driver that waits for a user, rather than somebody's cluster."""
+        return not self.user
+
+    @property
+    def driver_generation(self) -> int:
+        """As the driver knows it: a warm driver was started once, whatever its cluster has been through."""
+        return self.generation if self.driver == self.id else 1
 
     def __repr__(self) -> str:
         # Tokens never reach a log, not even by accident.
@@ -115,6 +129,7 @@ clusters = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("restarted", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("driver", sa.String(80), nullable=False, server_default=""),
     sa.UniqueConstraint("user", "name"),
 )
 

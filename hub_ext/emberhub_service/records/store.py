@@ -61,19 +61,26 @@ class Records:
 
         Raises Conflict if somebody did, or if `TRANSITIONS` knows no way from its status to the new one.
         """
-        status = changes.get("status", record.status)
-        if status != record.status and status not in TRANSITIONS[record.status]:
-            raise Conflict(f"cluster {record.id} cannot go from {record.status} to {status}")
-        changed = msgspec.structs.replace(record, **changes, version=record.version + 1)
-        statement = (
-            clusters.update()
-            .where(clusters.c.id == record.id, clusters.c.version == record.version)
-            .values(**_values(changed))
-        )
+        changed = _changed(record, changes)
         with self.engine.begin() as connection:
-            if connection.execute(statement).rowcount != 1:
-                raise Conflict(f"cluster {record.id} was changed by somebody else")
+            _write(connection, record, changed)
         return changed
+
+    def take_over(self, record: ClusterRecord, warm: ClusterRecord, **changes: Any) -> ClusterRecord:
+        """As `update`, and in the same transaction the warm driver's own record goes.
+
+        Raises Conflict also if the warm driver was changed or taken meanwhile.
+        """
+        changed = _changed(record, changes)
+        with self.engine.begin() as connection:
+            _write(connection, record, changed)
+            _delete(connection, warm)
+        return changed
+
+    def delete(self, record: ClusterRecord) -> None:
+        """Remove a record. Raises Conflict if somebody wrote it since `record` was read."""
+        with self.engine.begin() as connection:
+            _delete(connection, record)
 
     # --- users ---
 
@@ -129,6 +136,25 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     # With WAL, this loses nothing when the process dies; only a power cut may cost the last writes.
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _changed(record: ClusterRecord, changes: dict[str, Any]) -> ClusterRecord:
+    status = changes.get("status", record.status)
+    if status != record.status and status not in TRANSITIONS[record.status]:
+        raise Conflict(f"cluster {record.id} cannot go from {record.status} to {status}")
+    return msgspec.structs.replace(record, **changes, version=record.version + 1)
+
+
+def _write(connection: sa.Connection, record: ClusterRecord, changed: ClusterRecord) -> None:
+    same = sa.and_(clusters.c.id == record.id, clusters.c.version == record.version)
+    if connection.execute(clusters.update().where(same).values(**_values(changed))).rowcount != 1:
+        raise Conflict(f"cluster {record.id} was changed by somebody else")
+
+
+def _delete(connection: sa.Connection, record: ClusterRecord) -> None:
+    same = sa.and_(clusters.c.id == record.id, clusters.c.version == record.version)
+    if connection.execute(clusters.delete().where(same)).rowcount != 1:
+        raise Conflict(f"cluster {record.id} was changed by somebody else")
 
 
 def _values(record: ClusterRecord) -> dict[str, Any]:
