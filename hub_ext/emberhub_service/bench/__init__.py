@@ -1,0 +1,1 @@
+"""Measurements on real Spark: a class of users under several policies, starts, and turns."""

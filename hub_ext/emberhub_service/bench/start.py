@@ -1,0 +1,207 @@
+"""How long it takes from asking for a cluster to its first result, beside Spark without Emberhub, in one run."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from emberhub.java import find_java
+from emberhub.wire.resources import Resources
+from emberhub_driver.conf import executor_heap, write_properties
+from emberhub_spawner.local.engine import EngineClient
+
+from . import memory, probes
+from .acquisition import Move, application, come_and_go, move
+from .places import HOST, SHAPE, Plan, place
+from .workshop import marked
+
+EXECUTORS = 4
+WARM = 2
+LARGE = Resources.of(cores=1, memory="4G")
+"""An executor that holds a gigabyte in its cache."""
+_POLL = 0.2
+_PATIENCE = 120.0
+
+Say = Callable[[str], None]
+Ready = Callable[[], Awaitable[None]]
+"""Waits until a start may be measured."""
+
+
+class Starts(msgspec.Struct):
+    """Everything measured. Seconds, one a repetition."""
+
+    to_first_result: dict[str, list[float]] = {}
+    acquisition: dict[str, list[float]] = {}
+    release: dict[str, list[float]] = {}
+    migration: list[Move] = []
+
+
+UNTUNED, LOCAL = "Spark, untuned, 0 to 1 executor", "Spark, local[2]"
+COLD, CLAIMED, AGAIN = "Emberhub, cold", "Emberhub, warm driver", "Emberhub, cluster found again"
+
+
+async def _at_once() -> None:
+    """Nothing is to be waited for."""
+
+
+class Bench:
+    """One run of it, in a directory of its own."""
+
+    def __init__(self, root: Path, repeat: int, say: Say) -> None:
+        self._root = root
+        self._repeat = repeat
+        self._say = say
+        self._found = Starts()
+        self._names = [f"c{number}" for number in range(repeat + 1)]
+
+    async def measure(self, sizes: Sequence[int]) -> Starts:
+        """Measure all, one after the other; nothing is left running. Raises EmberhubError.
+
+        `sizes` are those of the caches that are moved, in bytes.
+        """
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with marked(self._root):
+            await self._without()
+            await self._new_and_found_again()
+            await self._taken_over()
+            await self._executors(sizes)
+        return self._found
+
+    async def _without(self) -> None:
+        """Spark as it is started without Emberhub: with no master, and on one."""
+        settings = self._root / "settings"
+        settings.mkdir(mode=0o700)
+        environment = {"SPARK_CONF_DIR": str(settings), "SPARK_LOCAL_IP": HOST, "JAVA_HOME": str(find_java().home)}
+        basic = {"spark.ui.enabled": "false", "spark.driver.host": HOST, "spark.driver.bindAddress": HOST}
+        write_properties(basic, settings / "spark-defaults.conf")
+        await self._spark(LOCAL, probes.LOCAL, environment)
+        async with _Engine(self._root / "engine-untuned", SHAPE * EXECUTORS) as engine:
+            on_master = {
+                "spark.master": engine.master,
+                "spark.authenticate": "true",
+                "spark.authenticate.secret": engine.secret(),
+                "spark.dynamicAllocation.enabled": "true",
+                "spark.executor.cores": "1",
+                "spark.executor.memory": f"{executor_heap(SHAPE.memory) >> 20}m",
+            }
+            write_properties(basic | on_master, settings / "spark-defaults.conf")
+            await self._spark(UNTUNED, probes.DEFAULTS, environment)
+
+    async def _spark(self, name: str, master: str, environment: Mapping[str, str]) -> None:
+        await self._fresh(name, probes.SPARK_FRESH.replace("MASTER", master), [environment] * self._repeat)
+        await self._warm(name, probes.SPARK_WARM.replace("MASTER", master), environment, self._names)
+
+    async def _new_and_found_again(self) -> None:
+        """Emberhub: a cluster that is new, and one that runs."""
+        plan = Plan("ember", "tuned", self._repeat + 2, EXECUTORS, 0, self._root / "cold")
+        plan.directory.mkdir(mode=0o700)
+        async with place(plan) as access:
+            *each, busy, mine = (one.environment for one in access.values())
+            await self._fresh(COLD, _ending(probes.EMBER_FRESH, probes.STOP), each)
+            await self._warm(COLD, _ending(probes.EMBER_WARM, probes.STOP), busy, self._names)
+            leave = _ending(probes.EMBER_FRESH, probes.LEAVE)
+            await probes.fresh(leave, mine, self._root)
+            await self._fresh(AGAIN, leave, [mine] * self._repeat)
+            await self._warm(AGAIN, _ending(probes.EMBER_WARM, probes.LEAVE), mine, ["main"] * (self._repeat + 1))
+
+    async def _taken_over(self) -> None:
+        """Emberhub: a cluster that takes a warm driver over."""
+        plan = Plan("ember", "tuned", self._repeat + 1, EXECUTORS, WARM, self._root / "warm")
+        plan.directory.mkdir(mode=0o700)
+
+        async def ready() -> None:
+            await _all_warm(plan)
+
+        async with place(plan) as access:
+            *each, mine = (one.environment for one in access.values())
+            await self._fresh(CLAIMED, _ending(probes.EMBER_FRESH, probes.STOP), each, ready)
+            await self._warm(CLAIMED, _ending(probes.EMBER_WARM, probes.STOP), mine, self._names, ready)
+
+    async def _fresh(self, name: str, program: str, each: Sequence[Mapping[str, str]], ready: Ready = _at_once) -> None:
+        """Starts in kernels of their own, one for each of these environments."""
+        seconds = []
+        for environment in each:
+            await ready()
+            seconds.append(await probes.fresh(program, environment, self._root))
+        self._note(self._found.to_first_result, f"{name}, fresh kernel", seconds)
+
+    async def _warm(
+        self, name: str, program: str, environment: Mapping[str, str], names: Sequence[str], *ready: Ready
+    ) -> None:
+        """Starts in one kernel; the first is what makes it warm, and does not count."""
+        seconds = []
+        async with probes.kernel(program, environment, self._root) as kernel:
+            for each in names:
+                for wait in ready:
+                    await wait()
+                seconds.append(await kernel.measured(each))
+                kernel.go_on()
+        self._note(self._found.to_first_result, f"{name}, warm kernel", seconds[1:])
+
+    async def _executors(self, sizes: Sequence[int]) -> None:
+        """Executors that come and go, and blocks that move."""
+        found, root = self._found, self._root
+        async with _Engine(root / "engine-executors", LARGE * 2) as engine:
+            reach = engine.master, engine.secret()
+            for name, tuned in (("tuned", True), ("default", False)):
+                pairs = await asyncio.to_thread(_come_and_go, root / name, reach, tuned, self._repeat)
+                self._note(found.acquisition, name, [came for came, _ in pairs], "an executor comes, ")
+                self._note(found.release, name, [gone for _, gone in pairs], "an executor goes, ")
+            for size in sizes:
+                moved = await asyncio.to_thread(_move, root / f"move-{size}", reach, size)
+                found.migration.append(moved)
+                self._say(f"{moved.cached >> 20} MiB in the cache of an executor taken back: {moved.seconds:.1f} s")
+
+    def _note(self, where: dict[str, list[float]], name: str, seconds: list[float], before: str = "") -> None:
+        where[name] = seconds
+        self._say(f"{before}{name}: {statistics.median(seconds):.2f} s (median of {len(seconds)})")
+
+
+def _ending(program: str, how: str) -> str:
+    return program.replace("STOP", how)
+
+
+async def _all_warm(plan: Plan) -> None:
+    """Wait until drivers of the past have gone, and those to come are there with one executor among them."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        running = len(list(plan.events.glob("[!.]*.inprogress")))
+        executors = await asyncio.to_thread(memory.executors, plan.directory)
+        if (running == plan.warm and executors == 1) or time.monotonic() > deadline:
+            return
+        await asyncio.sleep(_POLL)
+
+
+def _come_and_go(directory: Path, reach: tuple[str, str], tuned: bool, repeat: int) -> list[tuple[float, float]]:
+    with application(directory, *reach, tuned=tuned, executor=SHAPE) as (spark, _):
+        return [come_and_go(spark) for _ in range(repeat)]
+
+
+def _move(directory: Path, reach: tuple[str, str], size: int) -> Move:
+    with application(directory, *reach, tuned=True, executor=LARGE) as (spark, address):
+        return move(spark, address, size)
+
+
+class _Engine:
+    """A standalone master and worker for as long as it is needed."""
+
+    def __init__(self, directory: Path, pool: Resources) -> None:
+        directory.mkdir(mode=0o700)
+        self._client, self._pool = EngineClient(directory, abandoned_after=30.0), pool
+
+    async def __aenter__(self) -> EngineClient:
+        await self._client.hold()
+        try:
+            await self._client.ensure(self._pool, remembered=False)
+        except BaseException:
+            self._client.release()
+            raise
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.end()
+        self._client.release()

@@ -1,0 +1,119 @@
+"""`emberhub bench workshop`: a class on one machine, under Emberhub and without it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from emberhub.errors import EmberhubError
+
+from ..bench import picture, report, running, workshop
+from ..bench.metrics import Metrics
+from ..bench.places import POLICIES, TUNINGS, Plan
+from .up import EXECUTORS, executors, say
+
+USERS = (1, 2, 4, 8)
+SCALE = 8
+SEED = 1
+
+
+def configure(subjects: Any) -> None:
+    """Declare the command's options."""
+    parser = subjects.add_parser(
+        "workshop",
+        help="users with the same four notebooks at the same time, under several policies",
+        description="N users run the same four notebooks on real stars at the same time, under one policy after the "
+        "other, on real Spark. Takes minutes: 8 users about 4 minutes a policy on 2 cores, 30 about 12.",
+    )
+    parser.add_argument(
+        "--users", type=_numbers, default=USERS, metavar="N,N", help="how many (default: 1,2,4,8; a run for each)"
+    )
+    parser.add_argument(
+        "--policy", type=_policies, default=POLICIES, metavar="P,P", help=f"of {','.join(POLICIES)} (default: all)"
+    )
+    parser.add_argument(
+        "--tuning",
+        type=_tunings,
+        default=TUNINGS[:1],
+        metavar="T,T",
+        help="plain: Java's default flags on all sides; tuned: Emberhub's flags and archives on all (default: plain)",
+    )
+    parser.add_argument("--executors", type=executors, default=EXECUTORS, help="in the pool (default: 4)")
+    parser.add_argument("--warm", type=int, default=0, metavar="N", help="warm drivers under ember (default: 0)")
+    parser.add_argument("--scale", type=executors, default=SCALE, help="times the catalogue is taken (default: 8)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the think times (default: 1)")
+    parser.add_argument("--each", action="store_true", help="print each user's times too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE too")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw pictures into DIR")
+    parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing: show FILE, a --json")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs in DIR")
+    parser.set_defaults(measure=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play the workshop; returns 0 if every user came through and nothing leaked, 130 after Ctrl-C."""
+    if args.source:
+        return _show(report.read(args.source), args)
+    began = time.monotonic()
+    around = report.surroundings()
+    played = running.run(
+        "workshop", args.keep, lambda root: workshop.all_of(_plans(args, root), args.seed, args.scale, root, say), say
+    )
+    if played is None:
+        return 130
+    if args.json:
+        options = {
+            "users": args.users, "policy": args.policy, "tuning": args.tuning, "executors": args.executors,
+            "warm": args.warm, "scale": args.scale, "seed": args.seed, "think": workshop.THINK,
+            "seconds": time.monotonic() - began,
+        }  # fmt: skip
+        report.write(report.document(played, options) | around, args.json)
+    return _show(played, args)
+
+
+def _plans(args: argparse.Namespace, root: Path) -> list[Plan]:
+    return [
+        Plan(policy, tuning, users, args.executors, args.warm if tuning == "tuned" else 0, root / name)
+        for tuning in args.tuning
+        for users in args.users
+        for policy in args.policy
+        for name in [f"{tuning}-{policy}-{users}"]
+    ]
+
+
+def _show(played: list[Metrics], args: argparse.Namespace) -> int:
+    say("\n" + report.tables(played))
+    if args.each:
+        for each in played:
+            say(f"{each.tuning} {each.policy}, {each.users} users\n\n{report.users(each)}")
+    for path in picture.draw(played, args.plot) if args.plot else ():
+        say(f"wrote {path}")
+    wrong = [user.error for each in played for user in each.each if user.error]
+    leaked = sum(each.executors_leaked + each.processes_leaked for each in played)
+    if wrong:
+        raise EmberhubError(f"{len(wrong)} users did not come through; the first: {wrong[0].splitlines()[0]}")
+    if leaked:
+        raise EmberhubError(f"{leaked} executors or processes were left")
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(executors(part) for part in text.split(","))
+
+
+def _policies(text: str) -> tuple[str, ...]:
+    return _of(text, POLICIES)
+
+
+def _tunings(text: str) -> tuple[str, ...]:
+    return _of(text, TUNINGS)
+
+
+def _of(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+    return names
