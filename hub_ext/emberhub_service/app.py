@@ -120,6 +120,10 @@ class EmberhubService(Application):
         except EmberhubError as wrong:
             print(f"emberhub service: {wrong}", file=sys.stderr)
             return 1
+        except OSError as wrong:
+            # A full disk, a directory of somebody else's: for the administrator to put right.
+            print(f"emberhub service: {wrong}; see that state_dir can be written and has room", file=sys.stderr)
+            return 1
         return 0
 
     async def _serve(self, parent: int) -> None:

@@ -142,8 +142,15 @@ class Service:
         return site, ""
 
     def _keep_good(self) -> None:
-        if self.site.exists():
-            self._last_good.write_text(self.site.read_text())
+        """Keep a copy of the file that is in force. Where that is not possible, the older copy stays."""
+        aside = self._last_good.with_suffix(".new")
+        try:
+            if self.site.exists():
+                aside.write_text(self.site.read_text())
+                aside.replace(self._last_good)
+        except OSError as wrong:
+            log.error("no copy of the configuration in force is kept: %s", wrong)
+            aside.unlink(missing_ok=True)
 
     async def _site_changed(self, site: Site) -> None:
         """Put a configuration in force. Raises ValueError if it does not suit what runs, or the backend."""

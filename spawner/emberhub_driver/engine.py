@@ -22,6 +22,7 @@ import logging
 import os
 import secrets
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -151,7 +152,9 @@ class Engine:
         raise OSError(f"no free port on {HOST}")
 
     def _launch(self, daemon: Daemon) -> None:
-        environment = spark_environment(self._java, HOST) | {"SPARK_LOCAL_DIRS": str(self.directory / "scratch")}
+        scratch = self.directory / "scratch" / daemon.name
+        shutil.rmtree(scratch, ignore_errors=True)  # What a killed worker's executors have left.
+        scratch.mkdir(mode=0o700)
         command = [
             str(self._java.command), "-cp", classpath(), "-Xmx256m", *self._options, *module_options(),
             f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}",
@@ -165,7 +168,7 @@ class Engine:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env=environment,
+                env=spark_environment(self._java, HOST) | {"SPARK_LOCAL_DIRS": str(scratch)},
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 (this process has one thread)
             )
         daemon.started = time.monotonic()
@@ -247,9 +250,8 @@ class Engine:
     def _end(self) -> None:
         (self.directory / "engine.json").unlink(missing_ok=True)
         # Workers first: they take their executors with them.
-        processes = [daemon.process for daemon in reversed(self._daemons) if daemon.process is not None]
-        if self._training is not None:
-            processes.append(self._training)
+        started = [*(daemon.process for daemon in reversed(self._daemons)), self._training]
+        processes = [process for process in started if process is not None]
         for process in processes:
             process.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT

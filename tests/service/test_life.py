@@ -1,10 +1,16 @@
 """A cluster's life: starting, stopping, failing, idling, and the restart of the service under running drivers."""
 
 import asyncio
+import errno
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 
 from emberhub.wire import agent
 from emberhub_spawner.fake import Script
+
+from tests.support.spark import eventually
 
 
 def holds(count):
@@ -201,3 +207,37 @@ async def test_waiting_ends_when_nothing_happens(running):
     view = (await running.call("GET", f"api/clusters/{cluster}")).json
     again = await running.call("GET", f"api/clusters/{cluster}?after={view['version']}&wait=0.2")
     assert again.json["version"] == view["version"]
+
+
+async def test_while_the_records_are_locked_changes_are_refused_and_a_death_is_told_afterwards(running, site):
+    cluster, driver = await running.start()
+    await driver.work(wanted=4)
+    await driver.until(holds(4))
+    with closing(sqlite3.connect(site.path / "state" / "emberhub.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        refused = await running.call("POST", "api/clusters", {}, who="bob")
+        assert refused.status == 503
+        assert "records cannot be written" in refused.message
+        assert (await running.call("GET", f"api/clusters/{cluster}")).status == 200
+        driver.die("Its process was killed (signal 9).")
+        # What it held is free before its end can be written down.
+        await eventually(lambda: not running.service.state.lives, "nothing is held")
+    running.service.reconciler.enqueue(cluster)
+    failed = await running.until(cluster, lambda c: c["state"] == "failed")
+    assert failed["message"] == "Its process was killed (signal 9)."
+    assert running.service.reconciler._reasons == {}
+
+
+async def test_a_disk_too_full_for_a_copy_of_the_configuration_keeps_the_older_copy(running, site, monkeypatch):
+    copy = site.path / "state" / "site.last-good.yaml"
+    before = copy.read_text()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    site.set("stop_after: 30m", "stop_after: 40m")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        await running.service.watch.look()
+    assert running.service.state.site.service.stop_after == 2400
+    assert copy.read_text() == before

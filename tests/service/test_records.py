@@ -1,6 +1,8 @@
 """Records: compare-and-set, the table of transitions, and migrations that agree with the model."""
 
+import sqlite3
 import stat
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -8,7 +10,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from emberhub.wire.resources import Resources
-from emberhub_service.records import TRANSITIONS, ClusterRecord, Conflict, UserRecord, metadata, open_records
+from emberhub_service.records import (
+    TRANSITIONS,
+    ClusterRecord,
+    Conflict,
+    RecordsUnavailable,
+    UserRecord,
+    metadata,
+    open_records,
+)
 
 
 def a_record(**changes):
@@ -117,3 +127,18 @@ def test_the_database_is_private_since_it_holds_connect_tokens(tmp_path):
 
 def test_a_record_never_shows_its_tokens():
     assert "secret" not in repr(a_record())
+
+
+def test_records_that_somebody_has_locked_are_told_as_such_and_not_waited_for_as_long_as_a_lease(tmp_path):
+    url = f"sqlite:///{tmp_path / 'e.sqlite'}"
+    store = open_records(url)
+    try:
+        with closing(sqlite3.connect(tmp_path / "e.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(RecordsUnavailable, match=r"locked.*try again soon"):
+                store.remember([UserRecord("alice", 1.0, 2.0, 3.0)])
+            assert store.users() == {}
+        store.remember([UserRecord("alice", 1.0, 2.0, 3.0)])
+        assert store.users() == {"alice": UserRecord("alice", 1.0, 2.0, 3.0)}
+    finally:
+        store.close()

@@ -13,6 +13,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from ..control.requests import Person, Requests
+from ..records import RecordsUnavailable
 from .identity import Identity
 from .routes import Answer, Call, Operation, Route
 
@@ -43,13 +44,18 @@ class ProblemHandler(RequestHandler):
                 self.set_header("WWW-Authenticate", "token")
             elif status_code == 405 and isinstance(self, ApiHandler):
                 self.set_header("Allow", ", ".join(operation.method for operation in self.route.operations))
+        elif isinstance(error, RecordsUnavailable):
+            message, status_code = str(error), 503
+            self.set_status(status_code)
         elif isinstance(error, HTTPError) and error.log_message and status_code < 500:
             message = error.log_message
         self.set_header("Content-Type", "application/json")
         self.finish(msgspec.json.encode(rest.Problem(status=status_code, message=message)))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, RequestRefused):
+        if isinstance(value, RecordsUnavailable):
+            log.error("%s", value)
+        elif not isinstance(value, RequestRefused):
             super().log_exception(typ, value, tb)
 
 

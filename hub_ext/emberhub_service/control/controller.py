@@ -14,6 +14,7 @@ from emberhub.wire import agent
 
 from ..alloc import advance, apply, plan, remember
 from ..alloc.model import CallOff, Grant, Plan, Reclaim, Reclaiming, Refuse, Revoke, Snapshot
+from ..records import RecordsUnavailable
 from .live import Live
 from .metrics import Metrics
 from .snapshot import build_snapshot
@@ -180,7 +181,13 @@ class Controller:
     def _stop_idle(self, cluster: str, after: float) -> None:
         span = f"{after / 60:g} minutes" if after >= 60 else f"{after:g} seconds"
         message = f"It was stopped after {span} without work."
-        self.state.amend(cluster, lambda r: {"goal": "stopped", "message": message} if r.goal == "running" else None)
+        stop = {"goal": "stopped", "message": message}
+        try:
+            self.state.amend(cluster, lambda r: stop if r.goal == "running" else None)
+        except RecordsUnavailable as away:
+            # It can wait; the others' executors cannot.
+            log.warning("cluster %s is idle, and not stopped yet: %s", cluster, away)
+            return
         self.reconcile(cluster)
 
     def _explain(self, decided: Plan, settling: bool, now: float) -> None:

@@ -44,6 +44,8 @@ class Reconciler:
         self.changed = changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._reasons: dict[str, str] = {}
+        """Why drivers have ended whose records do not say so yet."""
         self._closed = False
 
     # --- the queue ---
@@ -213,7 +215,7 @@ class Reconciler:
     async def _bury(self, record: ClusterRecord, live: Live | None) -> None:
         """The driver has ended by itself: clear up after it, and say so."""
         await self.backend.stop(record.driver, 0.0)
-        reason = (live.farewell if live is not None else _LOST) or _ENDED
+        reason = self._reasons.setdefault(record.id, (live.farewell if live is not None else _LOST) or _ENDED)
         self._forget(record.id)
 
         def end(r: ClusterRecord) -> dict[str, object]:
@@ -222,6 +224,7 @@ class Reconciler:
             return {"status": "failed", "goal": "stopped", "message": reason}
 
         record = self.state.amend(record.id, end)
+        del self._reasons[record.id]
         if record.status == "failed":
             log.warning("cluster %s of %s failed: %s", record.id, record.user, reason)
 

@@ -6,6 +6,7 @@ Everything here is used from one thread, the event loop's.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +15,12 @@ from emberhub.wire import rest
 
 from ..alloc.model import User
 from ..config import Site
-from ..records import ClusterRecord, Conflict, Records, UserRecord
+from ..records import ClusterRecord, Conflict, Records, RecordsUnavailable, UserRecord
 from .line import Line
 from .live import Live
 from .views import cluster_view, essence
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 
@@ -138,9 +141,12 @@ class State:
             self.users[name] = User(name, credit=user.credit * fade, recent=user.recent * fade)
 
     def remember_users(self) -> None:
-        """Store the users' history."""
+        """Store the users' history; where it cannot be written just now, the next time will do."""
         now = self.clock()
-        self._store.remember(UserRecord(u.name, u.credit, u.recent, now) for u in self.users.values())
+        try:
+            self._store.remember(UserRecord(u.name, u.credit, u.recent, now) for u in self.users.values())
+        except RecordsUnavailable as away:
+            log.warning("the users' history is not stored: %s", away)
 
     # --- views, and waiting for them to change ---
 

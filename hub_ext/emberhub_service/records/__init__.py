@@ -4,7 +4,7 @@ Executor-level state is never stored: it is rebuilt from what the drivers report
 """
 
 from .model import ENDED, TRANSITIONS, ClusterRecord, Status, UserRecord, metadata
-from .store import Conflict, Records, open_records
+from .store import Conflict, Records, RecordsUnavailable, open_records
 
 __all__ = [
     "ENDED",
@@ -12,6 +12,7 @@ __all__ = [
     "ClusterRecord",
     "Conflict",
     "Records",
+    "RecordsUnavailable",
     "Status",
     "UserRecord",
     "metadata",

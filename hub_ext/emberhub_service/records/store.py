@@ -11,16 +11,21 @@ import msgspec
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from emberhub.errors import EmberhubError
 
 from .model import TRANSITIONS, ClusterRecord, UserRecord, clusters, users
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY = 10.0
-"""Seconds to wait for another process's lock on a SQLite file."""
+_BUSY = 1.0
+"""Seconds to wait for another process's lock on a SQLite file: nothing else happens meanwhile, so not for long."""
 
 
 class Conflict(Exception):
     """Somebody else wrote this record first, or it may not change in this way: read it again and decide anew."""
+
+
+class RecordsUnavailable(EmberhubError):
+    """The database cannot be read or written at the moment; what was to be written is not."""
 
 
 class Records:
@@ -112,6 +117,7 @@ def open_records(url: str) -> Records:
         sa.event.listen(engine, "connect", _set_up_sqlite)
     else:
         engine = sa.create_engine(parsed, pool_pre_ping=True)
+    sa.event.listen(engine, "handle_error", _tell)
     try:
         migrate(engine)
     except BaseException:
@@ -128,6 +134,15 @@ def migrate(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _tell(context: sa.engine.ExceptionContext) -> None:
+    """Locked, full, away: whatever is wrong with the database itself, and with nothing that was written to it."""
+    if isinstance(context.sqlalchemy_exception, sa.exc.OperationalError):
+        raise RecordsUnavailable(
+            f"The service's records cannot be written at the moment ({context.original_exception}); try again soon, and"
+            " tell your administrator if it stays so."
+        ) from context.original_exception
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

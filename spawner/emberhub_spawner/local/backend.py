@@ -116,14 +116,21 @@ class LocalBackend:
                 return
             await self.stop(spec.cluster, STOP_GRACE)
         directory = self._directory / "drivers" / mark(spec.cluster, spec.generation)
+        child = None
         try:
             child = self._launch(spec, directory, engine)
+            identity = Identity.of(child.pid) or Identity(child.pid, 0.0)
+            state = _State(spec.cluster, spec.generation, child.pid, identity.started)
+            (directory / "state.json").write_bytes(msgspec.json.encode(state))
         except OSError as error:
+            if child is not None:
+                # A driver that the next service could not find must not be.
+                child.kill()
+                child.wait()
             shutil.rmtree(directory, ignore_errors=True)
-            raise StartFailed(f"The Spark driver could not be started: {error.strerror or error}.") from error
-        identity = Identity.of(child.pid) or Identity(child.pid, 0.0)
-        state = _State(spec.cluster, spec.generation, child.pid, identity.started)
-        (directory / "state.json").write_bytes(msgspec.json.encode(state))
+            raise StartFailed(
+                f"The Spark driver could not be started: {error.strerror or error}. Tell your administrator."
+            ) from error
         self._drivers[spec.cluster] = _Running(spec.cluster, spec.generation, directory, identity, child)
 
     async def stop(self, cluster: str, grace: float) -> None:
@@ -245,7 +252,7 @@ class LocalBackend:
                 log.warning("Spark's master and worker are gone; starting them again")
                 try:
                     await engine.ensure(self._pool, remembered=True)
-                except StartFailed as error:
+                except (StartFailed, OSError) as error:
                     log.error("%s", error)
 
     async def _bury(self, running: _Running) -> None:

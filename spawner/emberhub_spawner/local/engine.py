@@ -89,6 +89,9 @@ class EngineClient:
         if not remembered:
             # Else the master would first wait for workers that are long gone.
             shutil.rmtree(self._directory / "recovery", ignore_errors=True)
+        for worker in (self._directory / "recovery").glob("worker_*"):
+            # Workers end with their engine: the master would wait for theirs before it serves those who are there.
+            worker.unlink()
         log.info("starting Spark's master and worker in %s", self._directory)
         with (self._directory / "engine.log").open("ab") as output:
             self._child = subprocess.Popen(  # noqa: ASYNC220 (it outlives this loop)

@@ -10,11 +10,13 @@ import contextlib
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from emberhub.wire.driver import ENV_MARK
 
 _POLL = 0.1
+_PROC = Path("/proc")
 
 
 @dataclass(frozen=True)
@@ -23,22 +25,20 @@ class Identity:
 
     pid: int
     started: float
-    """When, in seconds of the machine's own counting: compared, never shown."""
+    """When, in the machine's own counting: compared, never shown."""
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
         """The process that has this id now; None if none does."""
         try:
-            return cls(pid, psutil.Process(pid).create_time())
+            return cls(pid, _start_of(pid))
         except psutil.NoSuchProcess:
             return None
 
     def alive(self) -> bool:
         """Whether it still runs; one that has ended and only waits to be noticed does not."""
         try:
-            process = psutil.Process(self.pid)
-            # The two readings of one start time may differ in their last digits after a step of the clock.
-            return abs(process.create_time() - self.started) < 2 and process.status() != psutil.STATUS_ZOMBIE
+            return _start_of(self.pid) == self.started and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
@@ -56,6 +56,23 @@ class Identity:
                 return False
             await asyncio.sleep(_POLL)
         return True
+
+
+def _start_of(pid: int) -> float:
+    """When a process was started. Raises NoSuchProcess.
+
+    By the kernel's own count since the machine was started: the time of day that psutil makes of it moves when the
+    clock is set, and every process would look like another one.
+    """
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except FileNotFoundError:
+        # No such process; or no Linux.
+        return psutil.Process(pid).create_time()
+    except ProcessLookupError:
+        raise psutil.NoSuchProcess(pid) from None
+    # Field 22. The second is the command in brackets, and may hold anything.
+    return float(stat.rpartition(")")[2].split()[19])
 
 
 def marked(mark: str) -> list[psutil.Process]:

@@ -1,0 +1,85 @@
+"""What a driver's end is taken for, and which process is which: without Spark."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import psutil
+import pytest
+from emberhub.wire.driver import FILE_REASON
+from emberhub_spawner.backend import DriverSpec, StartFailed
+from emberhub_spawner.local import LocalBackend
+from emberhub_spawner.local.processes import Identity
+from emberhub_spawner.local.reasons import why
+
+from tests.support.spark import SHAPE, command_lines
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_a_process_is_known_again_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        known = Identity.of(child.pid)
+        # The kernel's word for when the machine was started follows the clock, and psutil's for a process with it.
+        of_psutil = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: of_psutil(process) + step)
+        assert known == Identity.of(child.pid)
+        assert known is not None
+        assert known.alive()
+        assert not Identity(child.pid, known.started - 1).alive()
+        child.communicate(b"\n")
+    assert not known.alive()
+    assert Identity.of(child.pid) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "says"),
+    [
+        ("", -9, "killed by signal 9"),
+        ("Spark's Java process ended with status -9", 1, "Spark's Java process ended with status -9. Start"),
+        ("", None, "killed, or ended without saying why"),
+    ],
+)
+def test_an_end_is_told_with_what_to_do_next(tmp_path: Path, reason: str, status: int | None, says: str) -> None:
+    if reason:
+        (tmp_path / FILE_REASON).write_text(reason)
+    assert says in why(tmp_path, status)
+    assert why(tmp_path, status).endswith("Start the cluster again to go on.")
+
+
+def test_a_driver_that_ended_on_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 1 << 30, 0))
+    assert "disk that it writes to is full" in why(tmp_path, 1)
+    assert "administrator" in why(tmp_path, 1)
+
+
+async def test_a_driver_whose_start_cannot_be_noted_is_not_left_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = LocalBackend(tmp_path / "b", {"main": SHAPE})
+    monkeypatch.setattr(backend, "_opened", lambda: None)
+    (tmp_path / "b" / "drivers").mkdir(parents=True)
+    started = []
+
+    def launch(_spec: object, directory: Path, _engine: object) -> subprocess.Popen[bytes]:
+        directory.mkdir()
+        started.append(subprocess.Popen([sys.executable, "-c", f"import time; time.sleep(99)  # {tmp_path}"]))
+        return started[0]
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(backend, "_launch", launch)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    spec = DriverSpec("c-1", 1, "alice", "main", "main", "ws://localhost/", "a", "b", SHAPE, {}, 60.0)
+    with pytest.raises(StartFailed, match=r"No space left on device.*administrator"):
+        await backend.start(spec)
+    assert started[0].returncode is not None
+    assert str(tmp_path) not in command_lines()
+    assert list((tmp_path / "b" / "drivers").iterdir()) == []
