@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import emberhub
 import msgspec
@@ -49,10 +49,18 @@ profiles:
 {rest}"""
 
 
+class Place(Protocol):
+    """Where people are: a hub, or a service by itself."""
+
+    service: str
+
+    def make_token(self, user: str) -> str: ...
+
+
 class Person:
     """Somebody who has logged in, with a token of their own."""
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    def __init__(self, hub: Place, name: str) -> None:
         self.hub, self.name = hub, name
         self.token = hub.make_token(name)
 
@@ -188,19 +196,28 @@ class Hub:
 class Work:
     """Keeps a cluster busy, in a thread of its own, with queries whose every task counts once in the result."""
 
-    def __init__(self, cluster: emberhub.Cluster, tasks: int, seconds: float, *, again: bool = False) -> None:
+    def __init__(
+        self,
+        cluster: emberhub.Cluster,
+        tasks: int,
+        seconds: float,
+        *,
+        again: bool = False,
+        query: Callable[[emberhub.Cluster, int, float], int] | None = None,
+    ) -> None:
         """One query of `tasks` tasks of `seconds` each; with `again`, one after another until `finish`."""
         self.queries = 0
         self._error: BaseException | None = None
         self._enough = not again
         self._ask = (cluster, tasks, seconds)
+        self._query = query or busy
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
             while not self.queries or not self._enough:
-                assert busy(*self._ask) == sum(range(self._ask[1]))
+                assert self._query(*self._ask) == sum(range(self._ask[1]))
                 self.queries += 1
         except BaseException as error:  # what went wrong is the test's to judge
             self._error = error
@@ -229,4 +246,11 @@ def busy(cluster: emberhub.Cluster, tasks: int, seconds: float) -> int:
             yield each
 
     rows = cluster.spark.range(0, tasks, 1, tasks).mapInPandas(nap, "id long").collect()
+    return sum(row.id for row in rows)
+
+
+def doze(cluster: emberhub.Cluster, tasks: int, seconds: float) -> int:
+    """As `busy`, without Python workers, whose start costs more than all else where executors come and go."""
+    nap = f"reflect('java.lang.Thread', 'sleep', bigint({seconds * 1000:.0f})) AS slept"
+    rows = cluster.spark.range(0, tasks, 1, tasks).selectExpr("id", nap).collect()
     return sum(row.id for row in rows)
