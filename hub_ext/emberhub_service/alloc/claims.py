@@ -14,10 +14,12 @@ latest, once the last executor above a fair share in its reach may leave: after 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .fairness import Job
+from .filling import Due
 from .jobs import Field
 from .ledger import Ledger
 from .preemption import LATER, Candidate, Pick, Victims
@@ -50,27 +52,22 @@ class Claims:
         self.waits: dict[str, Wait] = {}
         self.held: dict[int, float] = {}
         """By pool: the earliest date of a claim that room there is kept for."""
-        self._hopeless: set[object] = set()
+        self._hopeless: set[tuple[int, int]] = set()
+        """Kinds of clusters, with how many executors at once, for which no room can be made."""
+        self._full: set[int] = set()
+        """Kinds of clusters of which not one executor fits in what is free now; that never grows in a plan."""
 
-    def serve(self, steps: Iterable[tuple[Job, int]]) -> None:
-        """Serve fair shares in this order: each step that a cluster does not hold is a claim."""
-        due: list[tuple[Job, int, int]] = []
-        for job, pool in steps:
-            count = job.seen = job.seen + 1
-            if count > job.live:
-                if count > job.gang or job.live >= job.gang:
-                    due.append((job, 1, pool))
-                elif count == job.gang:  # what a gang lacks is one claim
-                    due.append((job, job.gang - job.live, pool))
+    def serve(self, due: Iterable[Due]) -> None:
+        """Serve what is due of fair shares, in this order."""
         last = self.work.snapshot.now - self.work.snapshot.rules.starvation_after
         starved: list[tuple[float, Job, int, int]] = []
-        others: list[tuple[Job, int, int]] = []
-        for job, count, pool in due:
-            since = job.cluster.starved_since
+        others: list[Due] = []
+        for claim in due:
+            since = claim[0].cluster.starved_since
             if since is not None and since < last:
-                starved.append((since, job, count, pool))
+                starved.append((since, *claim))
             else:
-                others.append((job, count, pool))
+                others.append(claim)
         starved.sort(key=lambda claim: claim[0])
         for _, job, count, pool in starved:
             self._claim(job, count, pool, starved=True)
@@ -80,7 +77,7 @@ class Claims:
     def hold(self, pool: int, amount: list[int], rule: str, why: str) -> None:
         """Keep this much of a pool free, asking for it back where it is in use (M)."""
         taken = self.victims.drain(pool, self._plus(self.soon.rooms[pool], amount), self.soon) if any(amount) else []
-        date = max((candidate.leaves for candidate in taken), default=self.work.snapshot.now)
+        date = self._date(taken)
         self.victims.picks += [Pick(candidate, rule, candidate.leaves, why) for candidate in taken]
         for ledger in (self.now, self.soon):
             ledger.rooms[pool] = [room - most for room, most in zip(ledger.rooms[pool], amount, strict=True)]
@@ -110,17 +107,16 @@ class Claims:
         if not whole:
             placed = None
         elif count == 1:
-            pool = self._spot(job, best)
+            pool = -1 if job.kind in self._full else self._spot(job, best)
             placed = None if pool < 0 else [pool]
         else:
             placed = self._place(job, count, fill=False)
         if placed is not None:
             self._grant(job, placed, "D" if job.live + job.granted == 0 else "C")
             return
-        alike = (job.need, job.reach, job.caps, count, job.guarantees) if self._hopeless else None
-        arranged = None if alike in self._hopeless else self._arrange(job, count, best)
+        arranged = None if (job.kind, count) in self._hopeless else self._arrange(job, count, best)
         if arranged is None:
-            self._hopeless.add((job.need, job.reach, job.caps, count, job.guarantees))
+            self._hopeless.add((job.kind, count))
             if starved and job.reach:
                 self._insist(job, count)
             return
@@ -135,8 +131,15 @@ class Claims:
     def _in_time(self, job: Job, pool: int, chosen: list[Candidate]) -> bool:
         """Whether it may start in room kept for an earlier claim, as others leave that claim enough by its date (G)."""
         date = self.held.get(pool)
-        leave = max((candidate.leaves for candidate in chosen), default=self.work.snapshot.now)
-        return date is not None and leave <= date and self.now.fits(job.need, job.accounts[pool])
+        if date is None or not self.now.fits(job.need, job.accounts[pool]):
+            return False
+        return self._date(chosen) <= date
+
+    def _date(self, chosen: list[Candidate]) -> float:
+        """When the last of these may have left: now, if nobody has to."""
+        if len(chosen) == 1:
+            return chosen[0].leaves
+        return max((candidate.leaves for candidate in chosen), default=self.work.snapshot.now)
 
     def _insist(self, job: Job, count: int) -> None:
         """What comes free in its first pool is kept for it (H)."""
@@ -147,12 +150,14 @@ class Claims:
 
     def _await(self, job: Job, count: int, pools: list[int], chosen: list[Candidate]) -> None:
         """Room for it is on its way: note since when, and who leaves for it (I)."""
-        date = max((candidate.leaves for candidate in chosen), default=self.work.snapshot.now)
+        date = self._date(chosen)
         if job.id not in self.waits:
             self.waits[job.id] = Wait("F" if count > 1 else "I", date, pools[0])
-        self._pick(job, chosen)
+        if chosen:
+            self._pick(job, chosen)
         for pool in pools:
-            self.held[pool] = min(date, self.held.get(pool, date))
+            if date < self.held.get(pool, math.inf):
+                self.held[pool] = date
 
     def _pick(self, job: Job, chosen: list[Candidate]) -> None:
         """These leave for it, none of them before the last that it needs may."""
@@ -167,12 +172,17 @@ class Claims:
 
     def _spot(self, job: Job, best: int) -> int:
         """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""
+        need, full = job.need, True
         for pool in job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach):
             accounts = job.accounts[pool]
-            if self.now.fits(job.need, accounts) and self.soon.fits(job.need, accounts):
-                self.now.take(job.need, accounts)
-                self.soon.take(job.need, accounts)
-                return pool
+            if self.now.tight(need, accounts) < 0:
+                full = False
+                if self.soon.tight(need, accounts) < 0:
+                    self.now.take(need, accounts)
+                    self.soon.take(need, accounts)
+                    return pool
+        if full:
+            self._full.add(job.kind)
         return -1
 
     def _place(self, job: Job, count: int, *, fill: bool) -> list[int] | None:
@@ -230,7 +240,7 @@ class Claims:
     def _coming(self, job: Job, chosen: list[Candidate], best: int) -> int:
         """The pool where one more will fit: as things are, else by asking for some back; -1 if there is none."""
         for pool in job.reach:
-            if self.soon.fits(job.need, job.accounts[pool]):
+            if self.soon.tight(job.need, job.accounts[pool]) < 0:
                 return pool
         order = job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach)
         if len(order) > 1 and self.victims.named:  # a reclaim in progress is not traded for another (J)

@@ -72,6 +72,8 @@ class Job:
     """The guarantees above it (B, M)."""
     guards: tuple[list[int], ...] = ()
     """What is left of the guarantees above it, while filling (B, M)."""
+    kind: int = 0
+    """The same number for all clusters that claims cannot tell apart: one size, reach, caps and guarantees."""
     parent: Node | None = None
     boost: float = 0.0
     """Dominant share by which its user's credit lowers its level (E)."""
@@ -85,8 +87,6 @@ class Job:
     """Executors it holds that are not matched to its share, by pool; kept only if it has several pools."""
     split: bool = False
     """Whether `slots` are kept."""
-    seen: int = 0
-    """Of its fair share, how many executors have been claimed."""
     granted: int = 0
     spare: int = 0
     """Executors above its fair share that no claim has taken yet."""
@@ -134,95 +134,85 @@ class Node:
         self.parent = parent
         self.boost = boost
         self.children: list[Node | Job] = []
-        self.heap: list[tuple[float, int, Node | Job]] = []
+        self.heap: list[tuple[float, int, Job]] = []
+        """A place for each child that can be served, with the cluster below it that is served next."""
         self.level = 0.0
         """The level that filling has reached among its children."""
-        self.low: list[float] = [0.0] * 4
+        self.low: Shares = NOTHING
         """Sum of the children at or below that level, as they are."""
         self.high: list[tuple[float, int, Shares]] = []
-        """Children above it: (level, order, proportions), as a heap."""
-        self.high_sum: list[float] = [0.0] * 4
+        """Children above it: (level, order, proportions), the least last."""
+        self.high_sum: Shares = NOTHING
         self.vector: Shares = NOTHING
         """What it counts as, rescaled, in shares of everything."""
 
     def open(self, able: set[Job]) -> bool:
         """Start a round of filling among these jobs, the rest being blocked. False if none of them is below."""
         self.heap, self.high, self.level = [], [], 0.0
-        self.low, self.high_sum = [0.0] * 4, [0.0] * 4
-        high = self.high_sum
+        self.low = self.high_sum = NOTHING
         for order, child in enumerate(self.children):
             if isinstance(child, Node):
                 if child.open(able):
                     self.heap.append(child.key())
-                v, share, weight = child.vector, max(child.vector), child.weight
+                share = max(child.vector)
+                if share > 0.0:
+                    self._above(share / child.weight, order, child.vector, child.weight / share)
             else:
                 if child in able:
                     self.heap.append(child.key())
-                v, share, weight = child.shares, child.share if child.fair else 0.0, 1.0
-            if share > 0.0:
-                size = weight / share
-                each: Shares = (v[0] * size, v[1] * size, v[2] * size, v[3] * size)
-                level = share / weight if isinstance(child, Node) else share * child.fair
-                self.high.append((level, order, each))
-                high[0] += each[0]
-                high[1] += each[1]
-                high[2] += each[2]
-                high[3] += each[3]
+                if child.fair and child.share > 0.0:
+                    self._above(child.share * child.fair, order, child.shares, 1.0 / child.share)
         heapq.heapify(self.heap)
-        heapq.heapify(self.high)
+        self.high.sort(reverse=True)
         self._rescale()
         return bool(self.heap)
 
-    def key(self) -> tuple[float, int, Node]:
+    def _above(self, level: float, order: int, v: Shares, size: float) -> None:
+        """A child has something already: note it, in the proportions of what it has."""
+        a, b, c, d = each = (v[0] * size, v[1] * size, v[2] * size, v[3] * size)
+        self.high.append((level, order, each))
+        e, f, g, h = self.high_sum
+        self.high_sum = (e + a, f + b, g + c, h + d)
+
+    def key(self) -> tuple[float, int, Job]:
         """Where it stands among its sisters, by what its best child would add."""
-        best = self.heap[0]
-        child = best[2]
-        while isinstance(child, Node):
-            child = child.heap[0][2]
+        _, rank, job = self.heap[0]
         if self.parent is not None and self.parent.fifo:
-            return 0.0, best[1], self
-        v, s = self.vector, child.shares
-        if child.fair < child.gang != 1:
-            k = child.gang - child.fair
+            return 0.0, rank, job
+        s = job.shares
+        if job.gang > 1:
+            k = job.step
             s = (s[0] * k, s[1] * k, s[2] * k, s[3] * k)
+        v = self.vector
         cores, memory = v[0] + s[0], v[1] + s[1]
         after = cores if cores > memory else memory
         if v[2] or s[2] or v[3] or s[3]:
             after = max(after, v[2] + s[2], v[3] + s[3])
-        return after / self.weight - self.boost, best[1], self
-
-    def _rescale(self) -> None:
-        """Recompute what this node counts as, at the level reached."""
-        while self.high and self.high[0][0] <= self.level:
-            level, _, each = heapq.heappop(self.high)
-            for kind in range(4):
-                self.low[kind] += each[kind] * level
-                self.high_sum[kind] -= each[kind]
-        low, f = self.low, self.level
-        if self.high and f > 0.0:
-            high = self.high_sum
-            self.vector = (low[0] + f * high[0], low[1] + f * high[1], low[2] + f * high[2], low[3] + f * high[3])
-        else:
-            self.vector = (low[0], low[1], low[2], low[3])
+        return after / self.weight - self.boost, rank, job
 
     def rise(self, gain: Shares, level: float) -> None:
         """A child gained something by a step, and its level is now the one reached."""
-        low = self.low
-        low[0] += gain[0]
-        low[1] += gain[1]
-        if gain[2] or gain[3]:
-            low[2] += gain[2]
-            low[3] += gain[3]
-        self.level = level = level if level > self.level else self.level
-        if self.high and self.high[0][0] <= level:
+        a, b, c, d = self.low
+        e, f, g, h = gain
+        self.low = low = (a + e, b + f, c + g, d + h)
+        self.level = max(self.level, level)
+        if self.high:
             self._rescale()
-        elif self.high:
-            high = self.high_sum
-            self.vector = (
-                low[0] + level * high[0],
-                low[1] + level * high[1],
-                low[2] + level * high[2],
-                low[3] + level * high[3],
-            )
         else:
-            self.vector = (low[0], low[1], low[2], low[3])
+            self.vector = low
+
+    def _rescale(self) -> None:
+        """Recompute what this node counts as, at the level reached."""
+        reached, above = self.level, self.high
+        a, b, c, d = self.low
+        e, f, g, h = self.high_sum
+        while above and above[-1][0] <= reached:
+            level, _, each = above.pop()
+            p, q, r, s = each
+            a, b, c, d = a + p * level, b + q * level, c + r * level, d + s * level
+            e, f, g, h = e - p, f - q, g - r, h - s
+        self.low, self.high_sum = (a, b, c, d), (e, f, g, h)
+        if above and reached > 0.0:
+            self.vector = (a + reached * e, b + reached * f, c + reached * g, d + reached * h)
+        else:
+            self.vector = self.low

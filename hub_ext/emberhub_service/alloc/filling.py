@@ -19,19 +19,20 @@ from collections.abc import Iterable, Sequence
 from .fairness import Job, Node
 from .ledger import Ledger
 
-__all__ = ["Filling"]
+__all__ = ["Due", "Filling"]
+
+Due = tuple[Job, int, int]
+"""Cluster, executors at once, and pool."""
 
 
 class Filling:
-    """Fair shares in the making: the room left, and the steps made so far in their order."""
+    """Fair shares in the making: the room left, and what those who lack some of theirs can claim."""
 
     def __init__(self, root: Node, ledger: Ledger) -> None:
         self.root = root
         self.ledger = ledger
-        self._last = -1
-        """The pool of the executor placed last."""
-        self.steps: list[tuple[Job, int]] = []
-        """Cluster and pool of each executor placed, in the order of filling: also the order of claims."""
+        self.due: list[Due] = []
+        """Claims in the order of filling: each step that the cluster does not hold, with the pool it was placed in."""
 
     def floors(self, jobs: Sequence[Job]) -> None:
         """Round 1: what a cluster is to have whether it works or not, beginning with those that have it."""
@@ -52,10 +53,12 @@ class Filling:
         room = self.ledger.copy()
         for job in jobs:
             for _ in range(job.step):
-                pool = next((pool for pool in job.places if room.fits(job.need, job.accounts[pool])), None)
-                if pool is None:
+                for pool in job.places:
+                    if room.tight(job.need, job.accounts[pool]) < 0:
+                        room.take(job.need, job.accounts[pool])
+                        break
+                else:
                     return False
-                room.take(job.need, job.accounts[pool])
         return True
 
     def guarantees(self, jobs: Iterable[Job]) -> None:
@@ -64,119 +67,116 @@ class Filling:
 
     def rest(self, jobs: Iterable[Job]) -> None:
         """Round 5: by rule C, until nothing more can be placed."""
-        self._fill({job for job in jobs if job.fair < job.demand}, guaranteed=False)
+        able = {job for job in jobs if job.fair < job.demand}
+        for job in able:
+            job.guards = ()  # no later round asks what is left of a guarantee
+        self._fill(able, guaranteed=False)
 
     def place(self, job: Job) -> bool:
         """Give a cluster its next step if there is room for all of it."""
         fair = job.fair
-        if job.gang == 1 or fair >= job.gang:
-            if fair >= job.demand or not self._one(job):
-                return False
-            job.fair = fair + 1
-            self.steps.append((job, self._last))
-            if job.guards:
-                _use(job, 1)
-            return True
-        count = job.gang - fair
-        if job.gang > job.demand or not self._gang(job, count):
+        if fair < job.gang != 1:
+            return self._gang(job)
+        if fair >= job.demand or (pool := self._one(job)) < 0:
             return False
-        job.fair = fair + count
-        _use(job, count)
+        job.fair = fair + 1
+        if fair >= job.live:
+            self.due.append((job, 1, pool))
+        if job.guards:
+            _use(job, 1)
         return True
 
-    def _one(self, job: Job) -> bool:
-        """Place one executor: where the cluster holds one already, else in the best pool with room."""
+    def _one(self, job: Job) -> int:
+        """Place one executor, where the cluster holds one already, else in the best pool with room; -1 if in none."""
         rooms, slots = self.ledger.rooms, job.slots
         a, b, c, d = job.need
         for cap in job.caps:
             room = rooms[cap]
             if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
-                return False
+                return -1
         found = -1
         for pool in job.places:
             room = rooms[pool]
             if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
                 continue
-            if not slots or slots.get(pool, 0) > 0:
+            if not slots:
+                found = pool
+                break
+            if pool in slots:
+                left = slots[pool]
+                if left > 1:
+                    slots[pool] = left - 1
+                else:
+                    del slots[pool]  # all that it holds there is matched
                 found = pool
                 break
             if found < 0 and pool in job.reach:
                 found = pool
         if found < 0:
-            return False
-        room = rooms[found]
-        room[0] -= a
-        room[1] -= b
-        if c or d:
-            room[2] -= c
-            room[3] -= d
-        for cap in job.caps:
-            room = rooms[cap]
+            return -1
+        for account in job.accounts[found]:
+            room = rooms[account]
             room[0] -= a
             room[1] -= b
-            room[2] -= c
-            room[3] -= d
-        if slots and (left := slots.get(found, 0)):
-            if left == 1:
-                del slots[found]  # all that it holds there is matched
-            else:
-                slots[found] = left - 1
-        self._last = found
-        return True
+            if c or d:
+                room[2] -= c
+                room[3] -= d
+        return found
 
-    def _gang(self, job: Job, count: int) -> bool:
-        """Place all of a gang, in several pools if it must be, or none of it (F)."""
+    def _gang(self, job: Job) -> bool:
+        """Place all of a gang, in several pools if it must be, or none of it (F). What it lacks is one claim."""
+        if job.gang > job.demand:
+            return False
         placed: list[int] = []
         held = dict(job.slots)
-        for _ in range(count):
-            if not self._one(job):
+        for _ in range(job.step):
+            pool = self._one(job)
+            if pool < 0:
                 for pool in placed:
                     self.ledger.take(job.need, job.accounts[pool], -1)
                 job.slots = held
                 return False
-            placed.append(self._last)
-        self.steps.extend((job, pool) for pool in placed)
+            placed.append(pool)
+        _use(job, len(placed))
+        job.fair = job.gang
+        if job.live < job.gang:
+            self.due.append((job, job.gang - job.live, placed[-1]))
         return True
 
     def _fill(self, able: set[Job], *, guaranteed: bool) -> None:
         """Serve the least level first, step by step. The common step is written out here, for speed."""
         root = self.root
-        if not able or not root.open(able):
-            return
-        heap, replace, one, note = root.heap, heapq.heapreplace, self._one, self.steps.append
+        heap = root.heap if able and root.open(able) else []
+        one, due, replace = self._one, self.due.append, heapq.heapreplace
         while heap:
             job = heap[0][2]
-            while isinstance(job, Node):
-                job = job.heap[0][2]
-            if guaranteed and not _within(job):
-                _block(job)
-                continue
             node, fair = job.parent, job.fair
             if job.gang > 1 or job.fifo or node is None or node.parent is not root:
-                self._step(job)
-                continue
-            if not one(job):
+                self._step(job, guaranteed=guaranteed)
+            elif (guaranteed and not _within(job)) or (pool := one(job)) < 0:
                 _block(job)
-                continue
-            job.fair = fair = fair + 1
-            note((job, self._last))
-            if job.guards:
-                _use(job, 1)
-            if fair < job.demand:
-                key = ((fair + 1) * job.share - job.boost, job.rank if fair < job.live else job.rank_new, job)
-                replace(node.heap, key)
             else:
-                heapq.heappop(node.heap)
-            node.rise(job.shares, fair * job.share)
-            if node.heap:
-                replace(heap, node.key())
-            else:
-                heapq.heappop(heap)
+                if fair >= job.live:
+                    due((job, 1, pool))
+                if guaranteed:
+                    _use(job, 1)
+                share = job.share
+                job.fair = fair = fair + 1
+                if fair < job.demand:
+                    rank = job.rank if fair < job.live else job.rank_new
+                    replace(node.heap, ((fair + 1) * share - job.boost, rank, job))
+                else:
+                    heapq.heappop(node.heap)
+                node.rise(job.shares, fair * share)
+                if node.heap:
+                    replace(heap, node.key())
+                else:
+                    heapq.heappop(heap)
 
-    def _step(self, job: Job) -> None:
+    def _step(self, job: Job, *, guaranteed: bool) -> None:
         """Serve a cluster's next step, or take it out of the running."""
         before = job.fair
-        if self.place(job):
+        if (not guaranteed or _within(job)) and self.place(job):
             _rise(job, job.fair - before)
         else:
             _block(job)
@@ -188,18 +188,23 @@ def _use(job: Job, count: int) -> None:
     for left in job.guards:
         left[0] -= a * count
         left[1] -= b * count
-        left[2] -= c * count
-        left[3] -= d * count
+        if c or d:
+            left[2] -= c * count
+            left[3] -= d * count
 
 
 def _within(job: Job) -> bool:
     """Whether the next step fits in what is left of a guarantee above it."""
-    count = job.step
     a, b, c, d = job.need
+    if job.gang > 1:
+        count = job.step
+        a, b, c, d = a * count, b * count, c * count, d * count
     for left in job.guards:
-        if left[0] >= a * count and left[1] >= b * count and left[2] >= c * count and left[3] >= d * count:
-            return True
-    return False
+        if left[0] >= a and left[1] >= b and left[2] >= c and left[3] >= d:
+            break
+    else:
+        return False
+    return True
 
 
 def _block(job: Job) -> None:
@@ -226,9 +231,9 @@ def _rise(job: Job, count: int) -> None:
     """A step was made: the levels above it rise, and each node takes its new place."""
     node = job.parent
     assert node is not None
-    s = job.shares
-    gain = s if count == 1 else (s[0] * count, s[1] * count, s[2] * count, s[3] * count)
-    fair = job.fair
+    gain, fair = job.shares, job.fair
+    if count != 1:
+        gain = (gain[0] * count, gain[1] * count, gain[2] * count, gain[3] * count)
     level = fair * job.share
     if fair >= job.demand:
         heapq.heappop(node.heap)

@@ -48,10 +48,12 @@ class Field:
         """Take what these clusters hold and were promised from a ledger (A)."""
         index = {pool.name: number for number, pool in enumerate(self.pools)}
         for job in jobs:
-            counts = dict(job.at)
-            for executor in job.cluster.executors:
-                if executor.revoked and executor.pool in index:
-                    counts[index[executor.pool]] = counts.get(index[executor.pool], 0) + 1
+            counts = job.at
+            if job.leaving:
+                counts = dict(counts)
+                for executor in job.cluster.executors:
+                    if executor.revoked and executor.pool in index:
+                        counts[index[executor.pool]] = counts.get(index[executor.pool], 0) + 1
             for pool, count in counts.items():
                 ledger.take(job.need, job.accounts[pool], count)
             lost = job.live + job.leaving - sum(counts.values())
@@ -71,6 +73,7 @@ def gather(snapshot: Snapshot) -> Field:
     _queues(work, snapshot.queues, work.root, leaves)
     index = {pool.name: number for number, pool in enumerate(pools)}
     reach: dict[object, Reach] = {}
+    kinds: dict[object, int] = {}
     accounts: dict[tuple[int, ...], dict[int, tuple[int, ...]]] = {}
     for cluster in sorted(snapshot.clusters, key=lambda cluster: cluster.id):
         job = _job(work, cluster, index)
@@ -88,6 +91,8 @@ def gather(snapshot: Snapshot) -> Field:
         job.places = job.reach + tuple(pool for pool in sorted(job.at) if pool not in job.reach)
         if len(job.places) > 1 or not job.reach:
             job.slots, job.split = dict(job.at), True
+        alike = (job.need, job.reach, job.caps, job.guarantees)
+        job.kind = kinds.setdefault(alike, len(kinds))
         work.jobs.append(job)
     _rank(work)
     _hang(work, leaves)
@@ -143,21 +148,13 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int]) -> Job:
     """A cluster's demand and holdings. A gang asks for all of itself, never for less (F)."""
     need = cluster.executor.amounts()
     shares: Shares = tuple(has / all_ if all_ else 0.0 for has, all_ in zip(need, work.total, strict=True))  # type: ignore[assignment]
+    held = [executor for executor in cluster.executors if not executor.revoked]
+    leaving, live = len(cluster.executors) - len(held), len(held)
     counts: dict[str, int] = {}
-    live = leaving = marked = 0
-    first = math.inf
-    for executor in cluster.executors:
-        if executor.revoked:
-            leaving += 1
-            continue
-        live += 1
-        if executor.reclaiming is not None:
-            marked += 1
-        name = executor.pool
-        counts[name] = counts.get(name, 0) + 1
-        since = executor.since
-        first = since if since < first else first
-    began = first - work.snapshot.rules.executor_start
+    for executor in held:
+        counts[executor.pool] = counts.get(executor.pool, 0) + 1
+    began = min([executor.since for executor in held], default=math.inf) - work.snapshot.rules.executor_start
+    marked = live - [executor.reclaiming for executor in held].count(None)
     for promise in cluster.promises:
         live += promise.executors
         counts[promise.pool] = counts.get(promise.pool, 0) + promise.executors

@@ -28,15 +28,19 @@ class Ledger:
 
     def fits(self, need: Amount, accounts: Sequence[int], times: int = 1) -> bool:
         """Whether so many executors of this size fit in all these accounts."""
-        a, b, c, d = need
         if times != 1:
-            a, b, c, d = a * times, b * times, c * times, d * times
+            need = need[0] * times, need[1] * times, need[2] * times, need[3] * times
+        return self.tight(need, accounts) < 0
+
+    def tight(self, need: Amount, accounts: Sequence[int]) -> int:
+        """The first of these accounts that has no room for this; -1 if all have."""
+        a, b, c, d = need
         rooms = self.rooms
         for account in accounts:
             room = rooms[account]
             if (a and room[0] < a) or (b and room[1] < b) or (c and room[2] < c) or (d and room[3] < d):
-                return False
-        return True
+                return account
+        return -1
 
     def take(self, need: Amount, accounts: Sequence[int], times: int = 1) -> None:
         """Use room; a negative `times` gives it back."""

@@ -37,8 +37,8 @@ __all__ = [
 Policy = Literal["fair", "user-fair", "fifo"]
 
 
-class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Frozen, and strict about its JSON: an unknown key is an error."""
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """Frozen, so that it is in no cycle and the collector need not walk it; an unknown key in its JSON is an error."""
 
 
 # --- the snapshot ------------------------------------------------------------------------------------------------

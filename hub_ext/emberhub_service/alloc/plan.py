@@ -45,10 +45,10 @@ def plan(snapshot: Snapshot) -> Plan:
     soon = _soon(work, now.copy())
     # 4. Claims in the order of filling: from what is free, from what is coming, by asking for some back (F, G, H, I).
     claims = Claims(work, now, soon, Victims(work), kept)
-    claims.serve(filling.steps[:promised])
+    claims.serve(filling.due[:promised])
     for pool, amount in sorted(kept.items()):
         claims.hold(pool, amount, "M", "A reservation starts soon.")
-    claims.serve(filling.steps[promised:])
+    claims.serve(filling.due[promised:])
     # 5. Nothing stays idle that somebody can use (K).
     claims.rest(work.jobs)
     # 6. Both phases of taking back, for claims and for what lies idle (I, J).
@@ -67,7 +67,7 @@ def _plays(job: Job) -> bool:
 
 
 def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list[int]]]:
-    """Fair shares; how many of the steps are floors and guarantees; and what is kept for reservations (M)."""
+    """Fair shares; how many of the claims are for floors and guarantees; and what is kept for reservations (M)."""
     fixed = [job for job in work.jobs if not _plays(job)]
     players = [job for job in work.jobs if _plays(job)]
     for job in fixed:
@@ -82,7 +82,7 @@ def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list
     if work.guarantees:
         filling.firsts(_unserved(work, turns), guaranteed=True)
         filling.guarantees(players)
-    promised = len(filling.steps)
+    promised = len(filling.due)
     kept = kept_free(work, filling.ledger)
     filling.firsts(_unserved(work, turns))
     filling.rest(players)

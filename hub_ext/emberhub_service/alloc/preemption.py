@@ -21,6 +21,10 @@ from .model import Executor
 __all__ = ["Candidate", "Pick", "Victims"]
 
 NAMED, NOW, LATER = 0, 1, 2
+What = tuple[Job, Executor | None, int, float]
+"""Whose it is, the executor unless it is only promised, its pool, and when it could leave."""
+Entry = tuple[int, float, bool, int, float, float, float, str, str, int, What]
+"""What it would cost to lose an executor, as it compares: the number before the last is never equal to another's."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,27 +62,29 @@ class Victims:
         self._lists: dict[int, list[Candidate]] = {}
         self._gangs: dict[Job, list[Candidate]] = {}
         self._next: dict[int, int] = {}
-        candidates: list[tuple[tuple[object, ...], Candidate]] = []
+        found: list[Entry] = []
         index = {pool.name: number for number, pool in enumerate(work.pools)}
         for job in work.jobs:
             job.spare = job.live - job.fair
             if job.spare > 0 and not job.cluster.frozen:
-                candidates += _candidates(work, job, index)
-        candidates.sort(key=lambda item: item[0])
-        self.named = any(candidate.when == NAMED for _, candidate in candidates)
+                found += _within_reach(job, _entries(work, job, index))
+        found.sort()
+        self.named = bool(found) and found[0][0] == NAMED
         """Whether anything has been asked back already."""
-        for _, candidate in candidates:
-            for account in candidate.job.accounts[candidate.pool]:
+        for entry in found:
+            job, executor, pool, leaves = entry[-1]
+            candidate = Candidate(job, executor, pool, entry[0], leaves)
+            for account in job.accounts[pool]:
                 self._lists.setdefault(account, []).append(candidate)
-            if candidate.job.gang > 1:
-                self._gangs.setdefault(candidate.job, []).append(candidate)
+            if job.gang > 1:
+                self._gangs.setdefault(job, []).append(candidate)
 
     def free(self, claimant: Job, pool: int, soon: Ledger, chosen: list[Candidate]) -> bool:
         """Choose candidates until one more executor of the claimant fits in `soon`; False, with none, if it cannot."""
         accounts = claimant.accounts[pool]
         start = len(chosen)
-        while (short := soon.short(claimant.need, accounts)) is not None:
-            candidate = self._cheapest(short[0], claimant)
+        while (account := soon.tight(claimant.need, accounts)) >= 0:
+            candidate = self._cheapest(account, claimant)
             if candidate is None:
                 self.undo(chosen[start:], soon)
                 del chosen[start:]
@@ -119,27 +125,18 @@ class Victims:
 
     def _cheapest(self, account: int, claimant: Job | None) -> Candidate | None:
         found = self._lists.get(account, [])
-        at = self._next.get(account, 0)
-        first = True
-        while at < len(found):
+        first = -1
+        for at in range(self._next.get(account, 0), len(found)):
             candidate = found[at]
             job = candidate.job
             if not candidate.taken and job.spare > 0 and (not job.split or _surplus_here(candidate)):
-                if first:
-                    self._next[account], first = at, False
-                if self._may_lose(candidate.job, claimant):
+                if first < 0:
+                    self._next[account] = first = at
+                if not job.guarantees or _may_lose(job, claimant):
                     return candidate
-            at += 1
-        if first:
-            self._next[account] = at
+        if first < 0:
+            self._next[account] = len(found)
         return None
-
-    def _may_lose(self, job: Job, claimant: Job | None) -> bool:
-        guards = job.guarantees
-        if not guards:
-            return True
-        shared = claimant.guarantees if claimant is not None else ()
-        return not [guarantee for guarantee in guards if not (guarantee in shared or guarantee.exceeded())]
 
     def _with_gang(self, candidate: Candidate) -> list[Candidate]:
         """A gang that loses one executor can use none of them (F): all go together."""
@@ -150,12 +147,19 @@ class Victims:
 
     def _choose(self, candidate: Candidate, soon: Ledger) -> None:
         candidate.taken = True
-        candidate.job.spare -= 1
-        if candidate.job.split:
-            candidate.job.slots[candidate.pool] = candidate.job.slots.get(candidate.pool, 0) - 1
-        soon.take(candidate.job.need, candidate.job.accounts[candidate.pool], -1)
-        for guarantee in candidate.job.guarantees:
-            guarantee.add(candidate.job.need, -1)
+        job, pool = candidate.job, candidate.pool
+        job.spare -= 1
+        if job.split:
+            job.slots[pool] = job.slots.get(pool, 0) - 1
+        soon.take(job.need, job.accounts[pool], -1)
+        for guarantee in job.guarantees:
+            guarantee.add(job.need, -1)
+
+
+def _may_lose(job: Job, claimant: Job | None) -> bool:
+    """Whether every guarantee above a cluster lets go: it holds more than that, or gives to one of its own."""
+    shared = claimant.guarantees if claimant is not None else ()
+    return not [guarantee for guarantee in job.guarantees if not (guarantee in shared or guarantee.exceeded())]
 
 
 def _surplus_here(candidate: Candidate) -> bool:
@@ -163,33 +167,50 @@ def _surplus_here(candidate: Candidate) -> bool:
     return candidate.when == NAMED or candidate.job.slots.get(candidate.pool, 0) > 0
 
 
-def _candidates(work: Field, job: Job, index: dict[str, int]) -> list[tuple[tuple[object, ...], Candidate]]:
-    """A cluster's executors with what it would cost to lose each, in an order that is total."""
-    now, rules = work.snapshot.now, work.snapshot.rules
+def _entries(work: Field, job: Job, index: dict[str, int]) -> list[Entry]:
+    """A cluster's executors with what it would cost to lose each, cheapest first, in an order that is total."""
+    now, rules, name = work.snapshot.now, work.snapshot.rules, job.id
+    hold, notice = rules.min_hold, rules.reclaim_notice
     user = work.users.get(job.user)
     recent = -user.recent if user else 0.0
-    found: list[tuple[tuple[object, ...], Candidate]] = []
+    found: list[Entry] = []
     for executor in job.cluster.executors:
         if executor.revoked or executor.pool not in index:
             continue
-        pool = index[executor.pool]
-        kept_until = executor.since + rules.min_hold
+        since = executor.since
+        kept_until = since + hold
         busy = executor.idle_since is None
         if executor.reclaiming is not None:
             when, order = NAMED, executor.reclaiming.deadline
             leaves = order
-        elif (kept_until - rules.reclaim_notice if busy else kept_until) <= now:
+        elif (kept_until - notice if busy else kept_until) <= now:
             when, order = NOW, 0.0
-            leaves = max(now + rules.reclaim_notice if busy else now, kept_until)
+            leaves = max(now + notice if busy else now, kept_until)
         else:
             when, order, leaves = LATER, kept_until, kept_until
         data, work_lost = executor.cached_bytes + executor.shuffle_bytes, executor.active_tasks * executor.oldest_task
-        key = (when, order, busy, data, work_lost, recent, -executor.since, job.id, executor.id)
-        found.append((key, Candidate(job, executor, pool, when, leaves)))
+        what: What = (job, executor, index[executor.pool], leaves)
+        found.append((when, order, busy, data, work_lost, recent, -since, name, executor.id, len(found), what))
     for promise in sorted(job.cluster.promises, key=lambda promise: (promise.since, promise.pool)):
         if promise.pool in index:
-            until = promise.since + rules.executor_start + rules.min_hold
+            until = promise.since + rules.executor_start + hold
+            what = (job, None, index[promise.pool], until)
             for number in range(promise.executors):
-                last = (LATER, until, True, 0, 0.0, recent, 0.0, job.id, f"{promise.pool}/{number}")
-                found.append((last, Candidate(job, None, index[promise.pool], LATER, until)))
+                last = f"{promise.pool}/{number}"
+                found.append((LATER, until, True, 0, 0.0, recent, 0.0, name, last, len(found), what))
+    found.sort()
     return found
+
+
+def _within_reach(job: Job, entries: list[Entry]) -> list[Entry]:
+    """Those that could come to be chosen: in a pool, the cheapest go first, and no more than the cluster has spare."""
+    if job.gang > 1:
+        return entries  # a gang can go as a whole
+    kept: list[Entry] = []
+    counts: dict[int, int] = {}
+    for entry in entries:
+        pool = entry[-1][2]
+        count = counts[pool] = counts.get(pool, 0) + 1
+        if count <= job.spare and (not job.split or entry[0] == NAMED or count <= job.slots.get(pool, 0)):
+            kept.append(entry)
+    return kept

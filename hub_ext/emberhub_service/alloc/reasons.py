@@ -46,6 +46,7 @@ class _Reasons:
         self.holds = {job.user for job in work.jobs if job.fair}
         self.places: dict[tuple[str, str], int] = {}
         self._changes: dict[object, str] = {}
+        self._shorts: dict[object, str] = {}
 
     def line(self, job: Job) -> tuple[int, float, int]:
         """Where a cluster stands among those who wait."""
@@ -129,12 +130,14 @@ class _Reasons:
 
     def _short(self, job: Job, pool: int | None) -> str:
         """The resource that is shortest for its next executor, in a pool or in the best of its reach."""
-        for ledger in (self.claims.soon, self.claims.now, self.left):
-            for number in (pool,) if pool is not None else job.reach:
-                short = ledger.short(job.need, (number,), max(1, job.gang - job.live - job.granted))
-                if short is not None:
-                    return KINDS[short[1]]
-        return ""
+        count = max(1, job.gang - job.live - job.granted)
+        key = (job.kind, pool, count)
+        if key not in self._shorts:
+            pools = (pool,) if pool is not None else job.reach
+            ledgers = (self.claims.soon, self.claims.now, self.left)
+            found = (ledger.short(job.need, (number,), count) for ledger in ledgers for number in pools)
+            self._shorts[key] = next((KINDS[short[1]] for short in found if short is not None), "")
+        return self._shorts[key]
 
     def _bound(self, job: Job, step: int) -> tuple[str, str] | None:
         """The bounded queue above it that has no room for its next step, and the resource."""
