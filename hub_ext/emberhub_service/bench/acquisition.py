@@ -22,7 +22,7 @@ from emberhub_driver.conf import driver_options, driver_properties, write_proper
 from emberhub_driver.jvm import Jvm, spark_environment
 from emberhub_driver.spark import Py4jSpark
 
-from .places import QUICK
+from .plans import QUICK
 
 PATIENCE = 180.0
 _OURS = (

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from emberhub import session as sessions
 from emberhub.wire import rest
 from emberhub.wire.driver import ENV_CONNECT_TOKEN, ENV_SPARK_SECRET
 
-from . import data, driver
+from . import data, driver, metrics
 from .notebooks import NOTEBOOKS, Desk
 
 START_TIMEOUT = 1800.0
@@ -63,7 +63,7 @@ Tell = Callable[[Event], None]
 def main() -> int:
     """Be the user; returns 0 if all went well."""
     task = msgspec.json.decode(sys.stdin.readline(), type=Task)
-    _import_all()
+    import_all()
     tell(Event("ready", time.monotonic()))
     if not sys.stdin.readline():
         return 1  # called off
@@ -75,49 +75,89 @@ def tell(event: Event) -> None:
     print(msgspec.json.encode(event).decode(), flush=True)
 
 
+def visit_of(user: str, told: Sequence[Event], zero: float) -> metrics.Visit:
+    """What a user's events come to, in seconds since `zero`."""
+    when = {event.kind: event.at - zero for event in told}
+    cells = (
+        (event.notebook, event.cell, event.began - zero, event.at - zero, event.text)
+        for event in told
+        if event.kind == "cell"
+    )
+    return metrics.Visit(
+        user=user,
+        asked=when.get("asked", 0.0),
+        done=when.get("done"),
+        cells=tuple(cells),
+        sessions=tuple(event.text for event in told if event.kind == "session"),
+        error=next((event.text for event in told if event.kind == "failed"), ""),
+    )
+
+
 def attend(task: Task, tell: Tell) -> int:
     """Ask for a cluster, run the four notebooks, stop the cluster. Returns 0 if all went well."""
-    mind = random.Random(f"{task.seed} {task.user}")  # noqa: S311 (nobody is to guess it; it is to be the same)
-    own = Own(Path(task.order), task.executors) if task.order else None
-    expected = data.read_expected(Path(task.data))
-    tell(Event("asked", time.monotonic()))
-    stop: Callable[[], None] = lambda: None  # noqa: E731
+    visit = Visit(task, tell)
     try:
-        if own is not None:
-            stop = own.stop
-            own.start()
-            session = own.session
-        else:
-            import emberhub  # noqa: PLC0415 (with the client alone)
-
-            cluster = emberhub.cluster(executors=(0, task.executors), timeout=START_TIMEOUT, quiet=True)
-            stop = cluster.stop
-            session = lambda: cluster.spark  # noqa: E731
-        _run(task, Desk(Path(task.data), session, expected), mind, tell)
-        tell(Event("done", time.monotonic()))
+        visit.ask()
+        for notebook in NOTEBOOKS:
+            visit.run(notebook)
     except Exception as error:
         traceback.print_exc()
         tell(Event("failed", time.monotonic(), text=f"{type(error).__name__}: {error}"[:2000]))
         return 1
     finally:
-        stop()
-        tell(Event("stopped", time.monotonic()))
+        visit.leave()
     return 0
 
 
-def _run(task: Task, desk: Desk, mind: random.Random, tell: Tell) -> None:
-    known = ""
-    for notebook, cells in NOTEBOOKS.items():
-        for cell in cells:
-            if known:
-                time.sleep(mind.uniform(*task.think))
+class Visit:
+    """One user's time at the workshop. Errors come through as Spark and Emberhub raise them."""
+
+    def __init__(self, task: Task, tell: Tell = tell) -> None:
+        self._task = task
+        self._tell = tell
+        # Nobody is to guess it: it is to be the same for every policy.
+        self._mind = random.Random(f"{task.seed} {task.user}")  # noqa: S311
+        self._expected = data.read_expected(Path(task.data))
+        self._own = Own(Path(task.order), task.executors) if task.order else None
+        self._cluster: Any = None
+        self._desk = Desk(Path(task.data), self._session, self._expected)
+        self._known = ""
+
+    def ask(self) -> None:
+        """Ask for a cluster, and wait until it takes work."""
+        self._tell(Event("asked", time.monotonic()))
+        if self._own is not None:
+            self._own.start()
+        else:
+            import emberhub  # noqa: PLC0415 (with the client alone)
+
+            self._cluster = emberhub.cluster(executors=(0, self._task.executors), timeout=START_TIMEOUT, quiet=True)
+
+    def run(self, notebook: str) -> None:
+        """Run one notebook, with some thought before each cell but the very first."""
+        for cell in NOTEBOOKS[notebook]:
+            if self._known:
+                time.sleep(self._mind.uniform(*self._task.think))
             began = time.monotonic()
-            session = desk.session().session_id
-            if session != known:
-                tell(Event("session", time.monotonic(), text=session))
-                known = session
-            text = cell(desk)
-            tell(Event("cell", time.monotonic(), notebook, cell.__name__, began, text))
+            session = self._session().session_id
+            if session != self._known:
+                self._tell(Event("session", time.monotonic(), text=session))
+                self._known = session
+            text = cell(self._desk)
+            self._tell(Event("cell", time.monotonic(), notebook, cell.__name__, began, text))
+        if notebook == list(NOTEBOOKS)[-1]:
+            self._tell(Event("done", time.monotonic()))
+
+    def leave(self) -> None:
+        """Stop the cluster, if there is one."""
+        if self._own is not None:
+            self._own.stop()
+        elif self._cluster is not None:
+            self._cluster.stop()
+        self._tell(Event("stopped", time.monotonic()))
+
+    def _session(self) -> Any:
+        return self._own.session() if self._own is not None else self._cluster.spark
 
 
 class Own:
@@ -173,7 +213,7 @@ def _as_cluster(order: driver.Order, most: int) -> rest.Cluster:
     )  # fmt: skip
 
 
-def _import_all() -> None:
+def import_all() -> None:
     """What the kernel of somebody who has worked with Spark before holds already."""
     import grpc  # noqa: F401, PLC0415
     import pandas as pd  # noqa: F401, PLC0415

@@ -88,7 +88,7 @@ def _events(path: Path) -> Iterator[dict[str, Any]]:
                 event: dict[str, Any] = json.loads(line)
             except ValueError:
                 return  # the application was killed while it wrote
-            event["sessions"] = _SESSION.findall(line) if "JobStart" in line[:30] else ()
+            event["sessions"] = _SESSION.findall(line) if "JobStart" in line[:40] else ()
             yield event
 
 

@@ -19,7 +19,7 @@ from emberhub.wire.resources import Resources
 from emberhub_driver.conf import driver_options, executor_options
 
 from .metrics import DEFINITIONS, Metrics
-from .places import QUICK
+from .plans import QUICK
 
 _NONE = "-"
 _HEAD = (

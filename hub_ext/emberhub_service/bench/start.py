@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,12 @@ from emberhub.wire.resources import Resources
 from emberhub_driver.conf import executor_heap, write_properties
 from emberhub_spawner.local.engine import EngineClient
 
+from ..commands import leftovers
 from . import memory, probes
 from .acquisition import Move, application, come_and_go, move
-from .places import HOST, SHAPE, Plan, place
-from .workshop import marked
+from .ember import warmed
+from .places import place
+from .plans import HOST, SHAPE, Access, Plan, marked, opened
 
 EXECUTORS = 4
 WARM = 2
@@ -98,8 +101,7 @@ class Bench:
     async def _new_and_found_again(self) -> None:
         """Emberhub: a cluster that is new, and one that runs."""
         plan = Plan("ember", "tuned", self._repeat + 2, EXECUTORS, 0, self._root / "cold")
-        plan.directory.mkdir(mode=0o700)
-        async with place(plan) as access:
+        async with _opened(plan) as access:
             *each, busy, mine = (one.environment for one in access.values())
             await self._fresh(COLD, _ending(probes.EMBER_FRESH, probes.STOP), each)
             await self._warm(COLD, _ending(probes.EMBER_WARM, probes.STOP), busy, self._names)
@@ -111,12 +113,11 @@ class Bench:
     async def _taken_over(self) -> None:
         """Emberhub: a cluster that takes a warm driver over."""
         plan = Plan("ember", "tuned", self._repeat + 1, EXECUTORS, WARM, self._root / "warm")
-        plan.directory.mkdir(mode=0o700)
 
         async def ready() -> None:
             await _all_warm(plan)
 
-        async with place(plan) as access:
+        async with _opened(plan) as access:
             *each, mine = (one.environment for one in access.values())
             await self._fresh(CLAIMED, _ending(probes.EMBER_FRESH, probes.STOP), each, ready)
             await self._warm(CLAIMED, _ending(probes.EMBER_WARM, probes.STOP), mine, self._names, ready)
@@ -165,6 +166,17 @@ def _ending(program: str, how: str) -> str:
     return program.replace("STOP", how)
 
 
+@asynccontextmanager
+async def _opened(plan: Plan) -> AsyncIterator[Mapping[str, Access]]:
+    try:
+        with opened(plan):
+            async with place(plan) as access:
+                await warmed(plan)
+                yield access
+    finally:
+        leftovers.end(plan.directory)
+
+
 async def _all_warm(plan: Plan) -> None:
     """Wait until drivers of the past have gone, and those to come are there with one executor among them."""
     deadline = time.monotonic() + _PATIENCE
@@ -205,3 +217,12 @@ class _Engine:
     async def __aexit__(self, *_: object) -> None:
         await self._client.end()
         self._client.release()
+
+
+async def costs(root: Path, repeat: int) -> tuple[float, float]:
+    """Median seconds in which a tuned executor comes, and in which it goes."""
+    with marked(root):
+        async with _Engine(root / "engine", SHAPE * EXECUTORS) as engine:
+            reach = engine.master, engine.secret()
+            pairs = await asyncio.to_thread(_come_and_go, root / "driver", reach, True, repeat)
+    return statistics.median(came for came, _ in pairs), statistics.median(gone for _, gone in pairs)

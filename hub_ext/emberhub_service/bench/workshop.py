@@ -3,62 +3,73 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-
-import msgspec
-from emberhub.errors import EmberhubError
+from typing import Protocol
 
 from ..alloc.model import Rules
 from ..commands import leftovers
-from . import client, data, events, memory
+from . import client, data, events, full, memory
+from .ember import warmed
 from .metrics import Context, Metrics, Visit, measure
-from .places import Access, Plan, place
+from .places import place
+from .plans import Plan, opened
+from .processes import Process
 
 THINK = (2.0, 6.0)
 SETTLE = 30.0
 """Seconds after the last user has stopped, within which every executor must have gone."""
-READY_TIMEOUT = 300.0
-_LINE = 1 << 20
+READY_TIMEOUT = 600.0
 
 Say = Callable[[str], None]
 
 
-class Failed(EmberhubError):
-    """A user of the workshop did not come through."""
+Think = tuple[float, float]
+"""Least and most seconds between two cells."""
 
 
-async def play(plan: Plan, seed: int, stars: Path, say: Say, think: tuple[float, float] = THINK) -> Metrics:
+class User(Protocol):
+    """Somebody at the workshop."""
+
+    async def ready(self) -> None:
+        """Returns when they could begin. Raises EmberhubError."""
+        ...
+
+    async def follow(self, zero: float, tell: Callable[[str, client.Event], None]) -> Visit:
+        """Let them begin, and return what they told, in seconds since `zero`."""
+        ...
+
+
+async def play(plan: Plan, seed: int, stars: Path, say: Say, think: Think = THINK) -> Metrics:
     """Play one plan; all processes have ended afterwards. Raises EmberhubError where it cannot be played at all.
 
     A user who fails is part of the result.
     """
-    plan.directory.mkdir(mode=0o700, parents=True)
-    left = 0
-    with marked(plan.directory):
-        sampler = memory.Sampler(plan.directory)
-        try:
-            async with place(plan) as access:
+
+    def task(name: str, order: str = "") -> client.Task:
+        return client.Task(name, seed, think, str(stars), plan.executors, order)
+
+    sampler = memory.Sampler(plan.directory)
+    try:
+        with opened(plan):
+            async with _on_hub(plan, task) if plan.full else _in_processes(plan, task) as users:
                 sampler.start()
-                visits, zero = await _visits(plan, seed, stars, say, think, access=access)
+                visits, zero = await _visits(plan, users, say)
                 executors = await _settled(plan)
-            applications = events.read(plan.events, time.monotonic() - time.time() - zero)
-        finally:
-            if sampler.is_alive():
-                sampler.stop()
-            left = len(leftovers.processes(plan.directory))
-            leftovers.end(plan.directory, grace=5.0)
-    ember = plan.policy == "ember"
+        applications = events.read(plan.events, time.monotonic() - time.time() - zero)
+    finally:
+        if sampler.is_alive():
+            sampler.stop()
+        left = len(leftovers.processes(plan.directory))
+        leftovers.end(plan.directory, grace=5.0)
     context = Context(
         policy=plan.policy,
         tuning=plan.tuning,
         executors=plan.executors,
-        quantum=Rules().rotation_quantum if ember else None,
+        quantum=Rules().rotation_quantum if plan.policy == "ember" else None,
         notice=Rules().reclaim_notice,
         memory=sampler.peak.pss,
         memory_rss=sampler.peak.rss,
@@ -69,126 +80,50 @@ async def play(plan: Plan, seed: int, stars: Path, say: Say, think: tuple[float,
     return measure(context, visits, applications)
 
 
-@contextlib.contextmanager
-def marked(directory: Path) -> Iterator[None]:
-    """Everything that is started meanwhile carries the run's mark, so that none of it is missed."""
-    before = os.environ.get(leftovers.ENV_STATE)
-    os.environ[leftovers.ENV_STATE] = str(directory)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[leftovers.ENV_STATE]
-        else:
-            os.environ[leftovers.ENV_STATE] = before
-
-
-async def _visits(
-    plan: Plan, seed: int, stars: Path, say: Say, think: tuple[float, float], *, access: dict[str, Access]
-) -> tuple[list[Visit], float]:
-    """Let all users in at once, and follow them to their ends. Returns what they told, and when that was."""
+@asynccontextmanager
+async def _in_processes(plan: Plan, task: Callable[[str, str], client.Task]) -> AsyncIterator[list[User]]:
+    """Each user a process, on a service or a master."""
     (plan.directory / "clients").mkdir(mode=0o700)
-    users: list[_User] = []
-    try:
-        for name in plan.names:
-            task = client.Task(name, seed, think, str(stars), plan.executors, access[name].order)
-            users.append(await _User.open(plan, task, access[name].environment))
-        await asyncio.wait_for(asyncio.gather(*(user.ready() for user in users)), READY_TIMEOUT)
-        say(f"{plan.users} user{'s' * (plan.users > 1)} in")
-        zero = time.monotonic()
-        done: list[int] = []
-
-        def tell(user: str, event: client.Event) -> None:
-            at = event.at - zero
-            if event.kind == "cell" and event.cell == "count":
-                say(f"{at:6.1f} s  {user} has a first result")
-            elif event.kind == "failed":
-                say(f"{at:6.1f} s  {user} failed: {event.text.splitlines()[0]}")
-            elif event.kind == "done":
-                done.append(1)
-                say(f"{at:6.1f} s  {user} is through ({len(done)} of {plan.users})")
-
-        for user in users:
-            user.go()
-        visits = await asyncio.gather(*(user.follow(zero, tell) for user in users))
-        return list(visits), zero
-    finally:
-        for user in users:
-            await user.end()
+    users: list[Process] = []
+    async with place(plan) as access:
+        try:
+            for name in plan.names:
+                mine = access[name]
+                users.append(await Process.open(plan, task(name, mine.order), mine.environment))
+            yield list(users)
+        finally:
+            for user in users:
+                await user.end()
 
 
-class _User:
-    """One client process, as its parent sees it."""
+@asynccontextmanager
+async def _on_hub(plan: Plan, task: Callable[[str], client.Task]) -> AsyncIterator[list[User]]:
+    """Each user with a notebook server and a kernel, on a whole hub."""
+    async with full.hub(plan) as local:
+        door = asyncio.Semaphore(full.AT_ONCE)
+        yield [full.User(local, task(name), door) for name in plan.names]
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self._name = name
-        self._process = process
 
-    @classmethod
-    async def open(cls, plan: Plan, task: client.Task, environment: dict[str, str]) -> _User:
-        """Start it, and hand it its task."""
-        with (plan.directory / "clients" / f"{task.user}.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                client.__name__,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                limit=_LINE,
-                env=os.environ | environment,
-                start_new_session=True,
-            )
-        user = cls(task.user, process)
-        user._write(msgspec.json.encode(task) + b"\n")
-        return user
+async def _visits(plan: Plan, users: Sequence[User], say: Say) -> tuple[list[Visit], float]:
+    """Let all users in at once, and follow them to their ends. Returns what they told, and when that was."""
+    await asyncio.wait_for(asyncio.gather(*(user.ready() for user in users)), READY_TIMEOUT)
+    await warmed(plan)
+    say(f"{plan.users} user{'s' * (plan.users > 1)} in")
+    zero = time.monotonic()
+    done: list[int] = []
 
-    async def ready(self) -> None:
-        """Wait until it has imported all."""
-        event = await self._next()
-        if event is None or event.kind != "ready":
-            raise Failed(f"the process of {self._name} ended before it was ready")
+    def tell(user: str, event: client.Event) -> None:
+        at = event.at - zero
+        if event.kind == "cell" and event.cell == "count":
+            say(f"{at:6.1f} s  {user} has a first result")
+        elif event.kind == "failed":
+            say(f"{at:6.1f} s  {user} failed: {event.text.splitlines()[0]}")
+        elif event.kind == "done":
+            done.append(1)
+            say(f"{at:6.1f} s  {user} is through ({len(done)} of {plan.users})")
 
-    def go(self) -> None:
-        """Let it begin."""
-        self._write(b"go\n")
-
-    async def follow(self, zero: float, tell: Callable[[str, client.Event], None]) -> Visit:
-        """Read what it tells until it ends."""
-        asked, done, error, cells, sessions = 0.0, None, "", [], []
-        while (event := await self._next()) is not None:
-            tell(self._name, event)
-            at = event.at - zero
-            match event.kind:
-                case "asked":
-                    asked = at
-                case "session":
-                    sessions.append(event.text)
-                case "cell":
-                    cells.append((event.notebook, event.cell, event.began - zero, at, event.text))
-                case "done":
-                    done = at
-                case "failed":
-                    error = event.text
-        await self._process.wait()
-        if done is None and not error:
-            error = f"its process ended with status {self._process.returncode}"
-        return Visit(self._name, asked, done, tuple(cells), tuple(sessions), error)
-
-    async def end(self) -> None:
-        """End it if it still runs."""
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    def _write(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line)
-
-    async def _next(self) -> client.Event | None:
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        return msgspec.json.decode(line, type=client.Event) if line else None
+    visits = await asyncio.gather(*(user.follow(zero, tell) for user in users))
+    return list(visits), zero
 
 
 async def _settled(plan: Plan) -> int:

@@ -11,7 +11,7 @@ from emberhub.errors import EmberhubError
 
 from ..bench import picture, report, running, workshop
 from ..bench.metrics import Metrics
-from ..bench.places import POLICIES, TUNINGS, Plan
+from ..bench.plans import POLICIES, TUNINGS, Plan
 from .up import EXECUTORS, executors, say
 
 USERS = (1, 2, 4, 8)
@@ -40,6 +40,11 @@ def configure(subjects: Any) -> None:
         metavar="T,T",
         help="plain: Java's default flags on all sides; tuned: Emberhub's flags and archives on all (default: plain)",
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="ember with a hub, notebook servers and kernels; the others do without",
+    )
     parser.add_argument("--executors", type=executors, default=EXECUTORS, help="in the pool (default: 4)")
     parser.add_argument("--warm", type=int, default=0, metavar="N", help="warm drivers under ember (default: 0)")
     parser.add_argument("--scale", type=executors, default=SCALE, help="times the catalogue is taken (default: 8)")
@@ -66,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         options = {
             "users": args.users, "policy": args.policy, "tuning": args.tuning, "executors": args.executors,
-            "warm": args.warm, "scale": args.scale, "seed": args.seed, "think": workshop.THINK,
+            "warm": args.warm, "full": args.full, "scale": args.scale, "seed": args.seed, "think": workshop.THINK,
             "seconds": time.monotonic() - began,
         }  # fmt: skip
         report.write(report.document(played, options) | around, args.json)
@@ -75,7 +80,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _plans(args: argparse.Namespace, root: Path) -> list[Plan]:
     return [
-        Plan(policy, tuning, users, args.executors, args.warm if tuning == "tuned" else 0, root / name)
+        Plan(
+            policy=policy,
+            tuning=tuning,
+            users=users,
+            executors=args.executors,
+            warm=args.warm if tuning == "tuned" else 0,
+            directory=root / name,
+            full=args.full and policy == "ember",
+        )
         for tuning in args.tuning
         for users in args.users
         for policy in args.policy

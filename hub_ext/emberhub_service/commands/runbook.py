@@ -67,12 +67,16 @@ class _Outputs:
 
 
 async def run_notebook(
-    notebook: Any, url: str, headers: dict[str, str], tell: Callable[[int, int, Ran | None], None]
+    notebook: Any,
+    url: str,
+    headers: dict[str, str],
+    tell: Callable[[int, int, Ran | None], None],
+    timeout: float = CELL_TIMEOUT,
 ) -> list[Ran]:
     """Run every code cell in turn and fill in its outputs; stops at the first that fails.
 
     `url` is the address of the kernel's channels; `tell(number, of, ran)` is called when a cell begins (`ran` is
-    None) and ends. Raises EmberhubError with the cell's own error.
+    None) and ends. A cell may take `timeout` seconds. Raises EmberhubError with the cell's own error.
     """
     socket = await websocket_connect(
         HTTPRequest(url.replace("http", "ws", 1), headers=headers, request_timeout=30),
@@ -84,7 +88,7 @@ async def run_notebook(
     try:
         for number, cell in enumerate(cells, 1):
             tell(number, len(cells), None)
-            ran = await _run_cell(socket, cell)
+            ran = await _run_cell(socket, cell, timeout)
             tell(number, len(cells), ran)
             done.append(ran)
     finally:
@@ -92,7 +96,7 @@ async def run_notebook(
     return done
 
 
-async def _run_cell(socket: WebSocketClientConnection, cell: Cell) -> Ran:
+async def _run_cell(socket: WebSocketClientConnection, cell: Cell, timeout: float) -> Ran:
     began = time.monotonic()
     request = uuid.uuid4().hex
     await socket.write_message(json.dumps(_execute(request, cell["source"])))
@@ -100,7 +104,7 @@ async def _run_cell(socket: WebSocketClientConnection, cell: Cell) -> Ran:
     reply: dict[str, Any] | None = None
     idle = False
     while reply is None or not idle:
-        message = await _next(socket, began + CELL_TIMEOUT)
+        message = await _next(socket, began + timeout, timeout)
         if message.get("parent_header", {}).get("msg_id") != request:
             continue
         kind, content = message["header"]["msg_type"], message["content"]
@@ -118,13 +122,13 @@ async def _run_cell(socket: WebSocketClientConnection, cell: Cell) -> Ran:
     return Ran(tuple(cell["metadata"].get("tags", ())), began, time.monotonic(), texts[-1] if texts else "")
 
 
-async def _next(socket: WebSocketClientConnection, until: float) -> dict[str, Any]:
+async def _next(socket: WebSocketClientConnection, until: float, timeout: float) -> dict[str, Any]:
     # Tornado's own timeout would lose the message; the whole command has one, and so has the hub.
     raw = await socket.read_message()
     if raw is None:
         raise EmberhubError("the connection to the kernel broke")
     if time.monotonic() > until:
-        raise EmberhubError(f"a cell took longer than {CELL_TIMEOUT:.0f} s")
+        raise EmberhubError(f"a cell took longer than {timeout:.0f} s")
     message: dict[str, Any] = json.loads(raw)
     return message
 
