@@ -1,11 +1,15 @@
-"""How fast an executor comes and goes, and how blocks move when one with cached data is taken back.
+"""`python -m emberhub_service.bench.acquisition`: how fast executors come and go, and how cached blocks move.
 
-One driver, asked directly, without the service: what is measured is Spark and our settings of it.
+One driver, asked directly, without the service: what is measured is Spark and our settings of it. The `Order` is the
+first line of standard input; the answer is written to standard output.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +48,44 @@ class Move(msgspec.Struct, frozen=True):
     """Bytes that the other executor has afterwards and had not before."""
     recomputed: int
     """Bytes that were missing and had to be computed again."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to measure: executors that come and go, or, with a `size`, a cache of so many bytes that moves."""
+
+    directory: str
+    master: str
+    secret: str
+    tuned: bool
+    executor: Resources
+    repeat: int = 0
+    size: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What was measured."""
+
+    came: list[float] = []
+    gone: list[float] = []
+    move: Move | None = None
+
+
+def main() -> int:
+    """Measure what is ordered."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    os.umask(0o077)
+    order = msgspec.json.decode(sys.stdin.readline(), type=Order)
+    with application(Path(order.directory), order.master, order.secret, tuned=order.tuned, executor=order.executor) as (
+        spark,
+        address,
+    ):
+        if order.size:
+            answer = Answer(move=move(spark, address, order.size))
+        else:
+            pairs = [come_and_go(spark) for _ in range(order.repeat)]
+            answer = Answer([came for came, _ in pairs], [gone for _, gone in pairs])
+    print(msgspec.json.encode(answer).decode(), flush=True)
+    return 0
 
 
 @contextmanager
@@ -116,8 +158,6 @@ def move(spark: Py4jSpark, address: str, size: int) -> Move:
 
 
 def _session(address: str) -> Any:
-    import os  # noqa: PLC0415
-
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
 
@@ -146,3 +186,7 @@ def _await(look: Callable[[], Any], what: str) -> Any:
             raise EmberhubError(f"Spark did not bring {what} within {PATIENCE:.0f} s")
         time.sleep(0.02)
     return seen
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from emberhub.errors import EmberhubError
 from emberhub.java import find_java
 from emberhub.wire.resources import Resources
 from emberhub_driver.conf import executor_heap, write_properties
@@ -17,7 +20,7 @@ from emberhub_spawner.local.engine import EngineClient
 
 from ..commands import leftovers
 from . import memory, probes
-from .acquisition import Move, application, come_and_go, move
+from .acquisition import Answer, Move, Order
 from .ember import warmed
 from .places import place
 from .plans import HOST, SHAPE, Access, Plan, marked, opened
@@ -147,15 +150,16 @@ class Bench:
         """Executors that come and go, and blocks that move."""
         found, root = self._found, self._root
         async with _Engine(root / "engine-executors", LARGE * 2) as engine:
-            reach = engine.master, engine.secret()
             for name, tuned in (("tuned", True), ("default", False)):
-                pairs = await asyncio.to_thread(_come_and_go, root / name, reach, tuned, self._repeat)
-                self._note(found.acquisition, name, [came for came, _ in pairs], "an executor comes, ")
-                self._note(found.release, name, [gone for _, gone in pairs], "an executor goes, ")
+                answer = await _asked(engine, root / name, tuned=tuned, executor=SHAPE, repeat=self._repeat)
+                self._note(found.acquisition, name, answer.came, "an executor comes, ")
+                self._note(found.release, name, answer.gone, "an executor goes, ")
             for size in sizes:
-                moved = await asyncio.to_thread(_move, root / f"move-{size}", reach, size)
-                found.migration.append(moved)
-                self._say(f"{moved.cached >> 20} MiB in the cache of an executor taken back: {moved.seconds:.1f} s")
+                answer = await _asked(engine, root / f"move-{size}", tuned=True, executor=LARGE, size=size)
+                assert answer.move is not None
+                found.migration.append(answer.move)
+                mib, seconds = answer.move.cached >> 20, answer.move.seconds
+                self._say(f"{mib} MiB in the cache of an executor taken back: {seconds:.1f} s")
 
     def _note(self, where: dict[str, list[float]], name: str, seconds: list[float], before: str = "") -> None:
         where[name] = seconds
@@ -188,14 +192,29 @@ async def _all_warm(plan: Plan) -> None:
         await asyncio.sleep(_POLL)
 
 
-def _come_and_go(directory: Path, reach: tuple[str, str], tuned: bool, repeat: int) -> list[tuple[float, float]]:
-    with application(directory, *reach, tuned=tuned, executor=SHAPE) as (spark, _):
-        return [come_and_go(spark) for _ in range(repeat)]
-
-
-def _move(directory: Path, reach: tuple[str, str], size: int) -> Move:
-    with application(directory, *reach, tuned=True, executor=LARGE) as (spark, address):
-        return move(spark, address, size)
+async def _asked(engine: EngineClient, directory: Path, **what: Any) -> Answer:
+    """Have `acquisition` measure on this engine, in a process that takes its driver with it. Raises EmberhubError."""
+    order = Order(directory=str(directory), master=engine.master, secret=engine.secret(), **what)
+    log = directory.with_suffix(".log")
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "emberhub_service.bench.acquisition",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        told, _ = await process.communicate(msgspec.json.encode(order) + b"\n")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise EmberhubError(f"executors could not be measured; see {log} (--keep DIR keeps it)")
+    return msgspec.json.decode(told, type=Answer)
 
 
 class _Engine:
@@ -223,6 +242,5 @@ async def costs(root: Path, repeat: int) -> tuple[float, float]:
     """Median seconds in which a tuned executor comes, and in which it goes."""
     with marked(root):
         async with _Engine(root / "engine", SHAPE * EXECUTORS) as engine:
-            reach = engine.master, engine.secret()
-            pairs = await asyncio.to_thread(_come_and_go, root / "driver", reach, True, repeat)
-    return statistics.median(came for came, _ in pairs), statistics.median(gone for _, gone in pairs)
+            answer = await _asked(engine, root / "driver", tuned=True, executor=SHAPE, repeat=repeat)
+    return statistics.median(answer.came), statistics.median(answer.gone)

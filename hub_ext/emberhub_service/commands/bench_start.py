@@ -31,6 +31,7 @@ def configure(subjects: Any) -> None:
     parser.add_argument(
         "--migration", type=_sizes, default=SIZES, metavar="SIZE,SIZE", help="caches to move (default: 100M,1G)"
     )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs in DIR")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE too")
     parser.set_defaults(measure=run)
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure; returns 0, or 130 after Ctrl-C. Raises EmberhubError."""
     began = time.monotonic()
     around = report.surroundings()
-    found = running.run("start", None, lambda root: Bench(root, args.repeat, say).measure(args.migration), say)
+    found = running.run("start", args.keep, lambda root: Bench(root, args.repeat, say).measure(args.migration), say)
     if found is None:
         return 130
     say("\n" + tables(found))
