@@ -39,6 +39,7 @@ START_TIMEOUT = 180.0
 """Seconds for the JVM to answer; long, since many drivers may start at once on a small machine."""
 STOP_TIMEOUT = 5.0
 EXIT_TIMEOUT = 5.0
+EXIT_NOTICED = 1.0
 
 
 def main() -> int:
@@ -112,7 +113,8 @@ async def _serve(jvm: Jvm, agent: Agent, spark: Py4jSpark, stop: asyncio.Future[
     except EmberhubError:
         raise
     except Exception as error:
-        if jvm.poll() is None:
+        # A call fails as soon as the JVM's sockets are closed, a moment before it is gone.
+        if await asyncio.to_thread(jvm.ended, EXIT_NOTICED) is None:
             log.exception("the agent failed")
             first = next(iter(str(error).splitlines()), "")
             raise SparkFailed(f"the agent failed: {type(error).__name__}: {first}") from error

@@ -1,7 +1,7 @@
 """The agent: one WebSocket to the service, by which a driver reports what it needs and obeys what is decided.
 
-Three loops run side by side: one keeps the socket, one looks at Spark and reports, one watches the lease. Each ends
-only to stop the driver, and returns the reason.
+Four loops run side by side: one keeps the socket, one looks at Spark and reports, one waits for Spark's news so that
+an idle driver need not look often, one watches the lease. Each ends only to stop the driver, and returns the reason.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from .watch import Watch, quiet, telling, urgent
 log = logging.getLogger("emberhub.agent")
 T = TypeVar("T")
 
-LOOK_BUSY, LOOK_QUIET, LOOK_IDLE = 0.12, 0.25, 0.5
-"""Seconds between looks at Spark: while something happens, while nothing does, and when nothing did for a while."""
-IDLE_AFTER = 60.0
+LOOK_BUSY, LOOK_QUIET = 0.12, 2.5
+"""Seconds between looks at Spark: while something happens, and while nothing does. News ends a quiet wait at once."""
+NEWS_TIMEOUT = 30.0
+"""Seconds for which one call waits for news."""
 TELL_NUMBERS = 1.0
 """Seconds between reports that differ in mere numbers, such as cached bytes."""
 CHECK_STOPPED = 1.0
@@ -84,6 +85,7 @@ class Agent:
         """
         loops = [
             asyncio.ensure_future(self._keep_looking()),
+            asyncio.ensure_future(self._keep_hearing()),
             asyncio.ensure_future(self._keep_connected()),
             asyncio.ensure_future(self._keep_lease()),
         ]
@@ -111,11 +113,21 @@ class Agent:
                     return "Spark stopped by itself; the driver's log says why"
             self._report = await self._ask(self._watch.look)
             self._tell(self._report)
+            # Half a heartbeat, so that the report that each heartbeat brings is never late.
+            pause = min(LOOK_QUIET, self._heartbeat / 2) if quiet(self._report) else LOOK_BUSY
             try:
-                await asyncio.wait_for(self._look_now.wait(), _until_next_look(self._report))
+                await asyncio.wait_for(self._look_now.wait(), pause)
             except TimeoutError:
                 continue
             self._look_now.clear()
+
+    async def _keep_hearing(self) -> str:
+        while True:
+            news = await asyncio.to_thread(self._spark.await_news, NEWS_TIMEOUT)
+            if news and self._report is not None and quiet(self._report):
+                self._look_now.set()
+            # A job of many short stages has news all the time, and is looked at often anyway.
+            await asyncio.sleep(LOOK_BUSY)
 
     def _tell(self, report: wire.Report) -> None:
         """Send the report if it says something new, or if nothing was said for a heartbeat."""
@@ -255,7 +267,7 @@ class Agent:
         """
         last = self._clock()
         while True:
-            tick = min(1.0, self._lease / 10)
+            tick = min(5.0, self._lease / 20)
             await asyncio.sleep(tick)
             now = self._clock()
             self._silence += min(now - last, 2 * tick)
@@ -277,9 +289,3 @@ class Agent:
             len(report.executors),
         )
         await self._give_back(going, target)
-
-
-def _until_next_look(report: wire.Report) -> float:
-    if not quiet(report):
-        return LOOK_BUSY
-    return LOOK_QUIET if report.idle < IDLE_AFTER else LOOK_IDLE

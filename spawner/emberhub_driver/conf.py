@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emberhub.wire.driver import ENV_MARK, DriverConfig, mark
 
-from .jvm import STEADY_OPTIONS, UNKNOWN_OPTIONS, SparkFailed, quick_start_options
+from .jvm import SMALL_HEAP, STEADY_OPTIONS, UNKNOWN_OPTIONS, SparkFailed, quick_start_options
 
 MIB = 1 << 20
 SMALLEST_OVERHEAD = 384 * MIB
@@ -103,7 +103,7 @@ def driver_properties(config: DriverConfig, *, secret: str, executor_archive: st
 def driver_options(config: DriverConfig, archive: str = "") -> list[str]:
     """JVM options of this driver. `archive` is the class-data archive that it maps."""
     heap = [f"-Xmx{config.driver_memory // MIB}m", "-XX:+ExitOnOutOfMemoryError"]
-    return [*heap, *(quick_start_options(archive) if config.tuned else [UNKNOWN_OPTIONS])]
+    return [*heap, *((*SMALL_HEAP, *quick_start_options(archive)) if config.tuned else [UNKNOWN_OPTIONS])]
 
 
 def executor_options(archive: str = "") -> str:

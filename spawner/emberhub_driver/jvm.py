@@ -53,6 +53,10 @@ STEADY_OPTIONS = (
 )
 
 
+SMALL_HEAP = ("-Xms48m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40")
+"""For a driver, which mostly waits. By itself, Java begins with a 64th of the machine and soon touches all of it."""
+
+
 class SparkFailed(EmberhubError):
     """Spark did not start, or ended."""
 
@@ -189,6 +193,13 @@ class Jvm:
     def poll(self) -> int | None:
         """Exit status, or None while it runs."""
         return self._process.poll()
+
+    def ended(self, within: float) -> int | None:
+        """Exit status, once it ends within so many seconds, else None."""
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return None
 
     def end(self, grace: float) -> int:
         """Let it exit by closing its input; kill it after `grace` seconds. Returns its exit status."""

@@ -19,6 +19,7 @@ from .jvm import Gateway, SparkFailed
 log = logging.getLogger("emberhub.spark")
 
 _RUNNING_TASKS_LOOKED_AT = 500
+_NEWS = ("onStageSubmitted", "onExecutorRemoved", "onApplicationEnd")
 _SPARK_TIME = "%Y-%m-%dT%H:%M:%S.%fGMT"
 
 
@@ -38,7 +39,7 @@ class Executor(msgspec.Struct, frozen=True):
 
 
 class SparkApplication(Protocol):
-    """The Spark application of one driver. Calls block; none takes long except `stop`."""
+    """The Spark application of one driver. Calls block; none takes long except `stop` and `await_news`."""
 
     def wanted(self) -> int:
         """Executors that the tasks which run and wait could use."""
@@ -74,6 +75,13 @@ class SparkApplication(Protocol):
 
     def application(self) -> str:
         """Spark's application id."""
+        ...
+
+    def await_news(self, seconds: float) -> bool:
+        """Wait until a stage begins, an executor is lost or Spark stops; False if nothing of it came in time.
+
+        What came since the last call counts. The one call that may be made beside another.
+        """
         ...
 
     def stopped(self) -> bool:
@@ -156,6 +164,19 @@ class Py4jSpark:
         self._shuffle_baseline: dict[str, int] = {}
         self._leaving: set[str] = set()
         self._id = str(self._context.applicationId())
+        self._listen()
+
+    def _listen(self) -> None:
+        """Have Spark's own events release a semaphore, all inside the JVM: a call into Python for each would not do.
+
+        The listeners stand in the queue of the allocation manager's, behind it: at a stage's news, it has counted.
+        """
+        self._news: Any = self._jvm.java.util.concurrent.Semaphore(0)
+        self._milliseconds: Any = self._jvm.java.util.concurrent.TimeUnit.valueOf("MILLISECONDS")
+        interface = self._jvm.java.lang.Class.forName("org.apache.spark.scheduler.SparkListenerInterface")
+        for event in _NEWS:
+            listener = self._jvm.java.beans.EventHandler.create(interface, self._news, "release", None, event)
+            self._context.listenerBus().addToManagementQueue(listener)
 
     def wanted(self) -> int:
         return int(self._manager.maxNumExecutorsNeededPerResourceProfile(0))
@@ -231,6 +252,11 @@ class Py4jSpark:
 
     def application(self) -> str:
         return self._id
+
+    def await_news(self, seconds: float) -> bool:
+        news = bool(self._news.tryAcquire(int(seconds * 1000), self._milliseconds))
+        self._news.drainPermits()
+        return news
 
     def stopped(self) -> bool:
         return bool(self._context.isStopped())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -25,6 +26,7 @@ class FakeSpark:
         self.target = 0
         self.given_back: list[tuple[str, ...]] = []
         self.has_stopped = False
+        self.news = threading.Event()
         self._next = 0
 
     def wanted(self) -> int:
@@ -59,6 +61,11 @@ class FakeSpark:
 
     def application(self) -> str:
         return "app-1"
+
+    def await_news(self, seconds: float) -> bool:
+        came = self.news.wait(min(seconds, 0.2))
+        self.news.clear()
+        return came
 
     def stopped(self) -> bool:
         return self.has_stopped

@@ -8,7 +8,7 @@ import pytest
 from emberhub.wire import agent as wire
 
 from tests.driver.conftest import Running
-from tests.support.agents import ServiceInTest
+from tests.support.agents import ServiceInTest, service_in_test
 
 
 async def test_it_shows_who_it_is_and_first_reports_its_whole_state(service: ServiceInTest, agent: Running) -> None:
@@ -29,6 +29,19 @@ async def test_it_reports_demand_when_it_changes_and_its_state_when_nothing_does
     heard = service.count("c")
     again = await service.until("c", wire.Report, after=heard)
     assert again.wanted == 7, "a heartbeat is a whole report"
+
+
+async def test_an_idle_driver_looks_at_once_when_spark_has_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emberhub_driver.agent.LOOK_QUIET", 1000.0)
+    async with service_in_test(heartbeat=2000.0) as service:
+        agent = Running(service)
+        try:
+            await service.until("c", wire.Report)
+            agent.spark.demand = 7
+            agent.spark.news.set()
+            await service.until("c", wire.Report, lambda report: report.wanted == 7)
+        finally:
+            await agent.end()
 
 
 async def test_a_target_is_applied_and_the_executors_reported(service: ServiceInTest, agent: Running) -> None:
