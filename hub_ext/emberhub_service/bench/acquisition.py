@@ -142,7 +142,7 @@ def move(spark: Py4jSpark, address: str, size: int) -> Move:
         rows = _cached(session, size)
         first = spark.executors()[0]
         spark.apply_target(2)
-        _await(lambda: len(spark.executors()) == 2, "the second executor")
+        _await(lambda: _both_work(spark, session), "the second executor")
         cached = _await(lambda: _bytes_of(spark, first.id), "the cached blocks")
         began = time.monotonic()
         spark.decommission([first.id], 1)
@@ -173,6 +173,14 @@ def _cached(session: Any, size: int) -> Any:
     rows = session.range(0, size // _BYTES_A_ROW, numPartitions=partitions).select(*columns).cache()
     rows.count()
     return rows
+
+
+def _both_work(spark: Py4jSpark, session: Any) -> bool:
+    """Whether both executors have run tasks: one that has merely registered takes no blocks yet."""
+    if len(spark.executors()) < 2:
+        return False
+    session.range(0, 8, numPartitions=8).count()
+    return all(each.total_tasks for each in spark.executors())
 
 
 def _bytes_of(spark: Py4jSpark, name: str) -> int:
