@@ -7,12 +7,13 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ..alloc.model import Rules
 from ..commands import leftovers
-from . import client, data, events, full, memory
+from . import client, events, full, memory
 from .ember import warmed
 from .metrics import Context, Metrics, Visit, measure
 from .places import place
@@ -136,14 +137,22 @@ async def _settled(plan: Plan) -> int:
         await asyncio.sleep(0.5)
 
 
-async def all_of(plans: Sequence[Plan], seed: int, scale: int, root: Path, say: Say) -> list[Metrics]:
-    """Prepare the stars, and play one plan after the other. Raises EmberhubError."""
-    say(f"Preparing the stars, {scale} times over …")
-    stars = await asyncio.to_thread(data.prepare, root / "stars", scale)
-    played = []
+async def all_of(
+    plans: Sequence[Plan], seed: int, stars: Path, say: Say, after: Callable[[list[Metrics]], None]
+) -> list[Metrics]:
+    """Play one plan after the other; `after` is told all that was played each time. Raises EmberhubError."""
+    played: list[Metrics] = []
     for number, plan in enumerate(plans, 1):
         head = f"[{number}/{len(plans)}] {plan.tuning} {plan.policy} {plan.users}: "
         say(f"{head}opening")
-        played.append(await play(plan, seed, stars, lambda text, head=head: say(head + text)))  # type: ignore[misc]
-        shutil.rmtree(plan.directory / "events", ignore_errors=True)
+        found = await play(plan, seed, stars, partial(_headed, say, head))
+        shutil.rmtree(plan.events, ignore_errors=True)
+        played.append(found)
+        worst = "none" if found.first_result_worst is None else f"{found.first_result_worst:.1f} s"
+        say(f"{head}worst first result {worst}, makespan {found.makespan:.1f} s, {found.failed} failed")
+        after(played)
     return played
+
+
+def _headed(say: Say, head: str, text: str) -> None:
+    say(head + text)

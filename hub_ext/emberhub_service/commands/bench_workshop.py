@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
 from emberhub.errors import EmberhubError
 
-from ..bench import picture, report, running, workshop
+from ..bench import data, picture, report, running, workshop
 from ..bench.metrics import Metrics
 from ..bench.plans import POLICIES, TUNINGS, Plan
 from .up import EXECUTORS, executors, say
@@ -61,21 +62,25 @@ def run(args: argparse.Namespace) -> int:
     """Play the workshop; returns 0 if every user came through and nothing leaked, 130 after Ctrl-C."""
     if args.source:
         return _show(report.read(args.source), args)
-    began = time.monotonic()
-    around = report.surroundings()
-    played = running.run(
-        "workshop", args.keep, lambda root: workshop.all_of(_plans(args, root), args.seed, args.scale, root, say), say
-    )
-    if played is None:
-        return 130
-    if args.json:
-        options = {
-            "users": args.users, "policy": args.policy, "tuning": args.tuning, "executors": args.executors,
-            "warm": args.warm, "full": args.full, "scale": args.scale, "seed": args.seed, "think": workshop.THINK,
-            "seconds": time.monotonic() - began,
-        }  # fmt: skip
-        report.write(report.document(played, options) | around, args.json)
-    return _show(played, args)
+    began, around = time.monotonic(), report.surroundings()
+
+    def keep(played: list[Metrics]) -> None:
+        """After each run, since all of them together take long."""
+        if args.json:
+            names = ("users", "policy", "tuning", "executors", "warm", "full", "scale", "seed")
+            options = {name: getattr(args, name) for name in names}
+            options |= {"think": workshop.THINK, "seconds": time.monotonic() - began}
+            report.write(report.document(played, options) | around, args.json)
+
+    keep([])  # a file that cannot be written is better told now
+
+    async def measure(root: Path) -> list[Metrics]:
+        say(f"Preparing the stars, {args.scale} times over …")
+        stars = await asyncio.to_thread(data.prepare, root / "stars", args.scale)
+        return await workshop.all_of(_plans(args, root), args.seed, stars, say, keep)
+
+    played = running.run("workshop", args.keep, measure, say)
+    return 130 if played is None else _show(played, args)
 
 
 def _plans(args: argparse.Namespace, root: Path) -> list[Plan]:
