@@ -58,8 +58,12 @@ def main() -> int:
         reason, status = asyncio.run(drive(config, _take(ENV_AGENT_TOKEN), _take(ENV_CONNECT_TOKEN))), 0
     except EmberhubError as error:
         reason, status = str(error), 1
+    except OSError as error:
+        reason, status = f"{error.strerror or error} ({error.filename})", 1
     log.info("stopped: %s", reason)
-    (directory / FILE_REASON).write_text(reason)
+    # On a full disk the backend sees for itself why.
+    with contextlib.suppress(OSError):
+        (directory / FILE_REASON).write_text(reason)
     return status
 
 

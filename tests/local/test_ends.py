@@ -10,9 +10,11 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
-from emberhub.wire.driver import FILE_REASON
+from emberhub.wire.driver import ENV_AGENT_TOKEN, ENV_CONFIG, ENV_CONNECT_TOKEN, FILE_REASON, DriverConfig
+from emberhub_driver import __main__ as main
 from emberhub_spawner.backend import DriverSpec, StartFailed
 from emberhub_spawner.local import LocalBackend
 from emberhub_spawner.local.processes import Identity
@@ -83,3 +85,19 @@ async def test_a_driver_whose_start_cannot_be_noted_is_not_left_running(
     assert started[0].returncode is not None
     assert str(tmp_path) not in command_lines()
     assert list((tmp_path / "b" / "drivers").iterdir()) == []
+
+
+def test_a_driver_that_cannot_write_leaves_the_reason_where_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drive(*_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "spark.properties")
+
+    config = DriverConfig("c-1", 1, "alice", "main", "ws://localhost/", "spark://localhost:1", SHAPE, str(tmp_path))
+    (tmp_path / "config.json").write_bytes(msgspec.json.encode(config))
+    monkeypatch.setattr(main, "drive", drive)
+    monkeypatch.setattr(os, "umask", lambda _: 0)
+    for name, value in ((ENV_CONFIG, str(tmp_path / "config.json")), (ENV_AGENT_TOKEN, "a"), (ENV_CONNECT_TOKEN, "b")):
+        monkeypatch.setenv(name, value)
+    assert main.main() == 1
+    assert (tmp_path / FILE_REASON).read_text() == "No space left on device (spark.properties)"
