@@ -118,7 +118,9 @@ def test_clusters_lists_mine(service: FakeService) -> None:
 
 def test_spark_of_a_stopped_cluster_says_why_and_how_to_start_it(service: FakeService) -> None:
     service.will("POST", "clusters", a_cluster())
-    service.will("GET", "clusters/c-1", a_cluster(state="stopped", ready=False, message="It was idle for 30 minutes."))
+    service.will(
+        "GET", "clusters/c-1", a_cluster(state="stopped", ready=False, message="It was stopped by alice.", resumable=2)
+    )
     cluster = emberhub.cluster(quiet=True)
-    with pytest.raises(emberhub.ClusterFailed, match=r"idle for 30 minutes\. Start it again with emberhub\.cluster"):
+    with pytest.raises(emberhub.ClusterFailed, match=r"stopped by alice\. Start it again with emberhub\.cluster"):
         _ = cluster.spark

@@ -66,13 +66,34 @@ async def test_asking_while_it_is_being_stopped_starts_it_again(running):
     assert (view["generation"], view["restarted"]) == (2, "It was stopped by alice.")
 
 
-async def test_a_cluster_without_work_is_stopped_and_starts_again(running, site):
+async def test_sessions_of_a_cluster_that_its_user_stopped_or_that_failed_do_not_go_on(running):
+    cluster, _ = await running.start()
+    await running.call("DELETE", f"api/clusters/{cluster}")
+    stopped = await running.until(cluster, lambda c: c["state"] == "stopped")
+    assert stopped["resumable"] > stopped["generation"]
+    await running.start()
+    view = (await running.call("GET", f"api/clusters/{cluster}")).json
+    assert view["resumable"] == view["generation"] == 2, "the new start's sessions do"
+
+
+async def test_a_parked_cluster_that_its_user_then_stops_is_stopped(running, site):
+    site.set("stop_after: 30m", "stop_after: 600ms")
+    await running.service.watch.look()
+    cluster, driver = await running.start()
+    await driver.work(wanted=0, idle=5.0)
+    await running.until(cluster, lambda c: c["state"] == "stopped")
+    await running.call("DELETE", f"api/clusters/{cluster}")
+    view = (await running.call("GET", f"api/clusters/{cluster}")).json
+    assert view["resumable"] > view["generation"] and view["message"] == "It was stopped by alice."
+
+
+async def test_a_cluster_without_work_is_parked_and_starts_again(running, site):
     site.set("stop_after: 30m", "stop_after: 600ms")
     await running.service.watch.look()
     cluster, driver = await running.start()
     await driver.work(wanted=0, idle=5.0)
     stopped = await running.until(cluster, lambda c: c["state"] == "stopped")
-    assert "without work" in stopped["message"]
+    assert "parked after" in stopped["message"] and stopped["resumable"] <= stopped["generation"]
     again, _ = await running.start()
     assert again == cluster
     assert (await running.call("GET", f"api/clusters/{cluster}")).json["restarted"] == stopped["message"]

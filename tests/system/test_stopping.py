@@ -1,10 +1,11 @@
-"""A cluster that nobody uses is stopped, and comes back when it is asked for."""
+"""A cluster that nobody uses is parked, and comes back when it is used; one that its user stopped does not."""
 
 from __future__ import annotations
 
+import emberhub
 import pytest
 
-from tests.support.hub import Hub, a_site, busy, eventually
+from tests.support.hub import Hub, a_site, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
@@ -18,19 +19,36 @@ heartbeat: 2s
 )
 
 
-def test_an_idle_cluster_is_stopped_and_the_next_call_starts_it_again_and_says_so(
+def test_a_session_goes_on_after_its_cluster_was_parked(
     hub: Hub, clean: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alice = hub.person("alice")
-    first = alice.cluster()
-    assert busy(first, 4, 0.1) == 6
-    eventually(lambda: alice.see(first).granted == 0, "the executors are given back")
-    eventually(lambda: alice.see(first).state == "stopped", "the driver is stopped", 90)
-    assert "12 seconds without work" in alice.see(first).message
+    cluster = alice.cluster(quiet=False)
+    spark = cluster.spark
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    spark.sql("SET spark.sql.session.timeZone = Asia/Tokyo")
+    numbers = spark.range(8)
+    numbers.createOrReplaceTempView("numbers")
+    numbers.cache()
+    assert numbers.count() == 8
+    eventually(lambda: alice.see(cluster).state == "stopped", "the driver is stopped", 90)
+    assert "parked after 12 seconds without work" in alice.see(cluster).message
     assert not [each for each in hub.processes() if each.cmdline()[-1:] == ["emberhub_driver"]]
 
-    again = alice.cluster(quiet=False)
-    assert again.id == first.id
-    assert alice.see(again).generation == 2
-    assert "started again" in capsys.readouterr().err
-    assert busy(again, 4, 0.1) == 6
+    assert numbers.count() == 8
+    assert alice.see(cluster).generation == 2
+    told = capsys.readouterr().err
+    assert "Cluster main is back. It was parked after 12 seconds without work." in told
+    assert "temporary views numbers. Not kept: cached data." in told
+    assert spark.conf.get("spark.sql.ansi.enabled") == "false"
+    assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Tokyo"
+    assert spark.sql("SELECT sum(id) FROM numbers").first()[0] == 28
+    assert cluster.spark is spark
+    assert alice.cluster().id == cluster.id
+
+    status, _ = alice.ask("DELETE", f"clusters/{cluster.id}")
+    assert status in {200, 202}
+    with pytest.raises(emberhub.ClusterFailed, match=r"It was stopped by alice"):
+        spark.range(3).count()
+    eventually(lambda: alice.see(cluster).state == "stopped", "the driver is stopped", 90)
+    assert alice.see(cluster).generation == 2

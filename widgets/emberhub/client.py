@@ -19,10 +19,14 @@ from .wire import rest
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
+    from .channel import Move
+
 _TICK = 1
 """Seconds that one look may last: how often the progress line counts on."""
 _FRESH = 2.0
 """Seconds for which `spark` trusts its last look at the cluster."""
+_TIMEOUT = 300.0
+"""Seconds that a parked cluster may take to come back."""
 
 
 def cluster(
@@ -58,7 +62,7 @@ def cluster(
     except EmberhubError:
         line.done(f"Cluster {name}: not started")
         raise
-    mine = Cluster(service, seen)
+    mine = Cluster(service, seen, quiet)
     if wait:
         mine._wait(timeout, line)
     return mine
@@ -73,12 +77,12 @@ def clusters() -> list[Cluster]:
 class Cluster:
     """One of my clusters. Made by `cluster()` and `clusters()`."""
 
-    def __init__(self, service: Service, seen: rest.Cluster) -> None:
+    def __init__(self, service: Service, seen: rest.Cluster, quiet: bool = False) -> None:
         self._service = service
         self._seen = seen
         self._seen_at = time.monotonic()
+        self._quiet = quiet
         self._session: SparkSession | None = None
-        self._session_of = 0
 
     @property
     def name(self) -> str:
@@ -94,7 +98,8 @@ class Cluster:
     def spark(self) -> SparkSession:
         """Its Spark session (Spark Connect), the same one each time; a new one after the cluster was restarted.
 
-        With no executor yet, a query waits for one. Raises ClusterFailed if the cluster does not run.
+        With no executor yet, a query waits for one. A cluster that was parked, stopped for want of work, comes back
+        with its session's next query. Raises ClusterFailed if the cluster does not run.
         """
         live = self._session is not None and not self._session.is_stopped
         if not live or time.monotonic() - self._seen_at > _FRESH:
@@ -106,16 +111,47 @@ class Cluster:
                     raise
         if self._seen.state in {"pending", "starting"}:
             self.wait()
+        if self._session is not None and live and sessions.generation(self._session) >= self._seen.resumable:
+            return self._session
         if self._seen.state not in {"running", "disconnected"}:
-            raise ClusterFailed(f"{_ended(self._seen)}. Start it again with emberhub.cluster(name={self.name!r})")
-        if self._session is not None and (not live or self._session_of != self._seen.generation):
+            if self._seen.generation < self._seen.resumable or self._seen.state == "failed":
+                raise ClusterFailed(f"{_ended(self._seen)}. Start it again with emberhub.cluster(name={self.name!r})")
+            line = progress(self._quiet)
+            self._start_again(line)
+            self._wait(_TIMEOUT, line)
+        if self._session is not None:
             sessions.drop(self._session)
-            self._session = None
-        if self._session is None:
-            connection = self._service.get(f"{self._path}/connection", rest.Connection)
-            self._session = sessions.connect(connection, self._seen)
-            self._session_of = self._seen.generation
+        self._session = sessions.connect(self._connection(), self._seen, self._resume)
         return self._session
+
+    def _resume(self, generation: int) -> Move | None:
+        """Where a session of this start goes on after a pause; None if it may stay. Raises ClusterFailed."""
+        try:
+            seen = self._look(patience=0)
+        except ServiceUnavailable:
+            return None  # Queries need the driver, not the service.
+        ended = seen.state in {"stopping", "stopped", "failed"}
+        if generation == seen.generation and not ended:
+            return None
+        if generation < seen.resumable:
+            what = _ended(seen) if ended else f"The cluster {self.name} was stopped, and started anew, since then"
+            raise ClusterFailed(f"{what}. Get a new session with emberhub.cluster(name={self.name!r}).spark")
+        line = progress(self._quiet)
+        if ended:
+            self._start_again(line)
+        seen = self._until_ready(_TIMEOUT, line)
+        back = f"Cluster {self.name} is back. {seen.restarted}".rstrip()
+        from .channel import Move  # noqa: PLC0415 (needs Spark's client, which a session has loaded)
+
+        return Move(self._connection(), seen.generation, lambda kept: line.done(f"{back} {kept}"))
+
+    def _start_again(self, line: Progress) -> None:
+        line.say(f"Cluster {self.name} was parked: starting it again")
+        ask = rest.CreateCluster(name=self.name)
+        self._saw(self._service.send("POST", "clusters", rest.Cluster, ask, patience=60.0, tell=line.say))
+
+    def _connection(self) -> rest.Connection:
+        return self._service.get(f"{self._path}/connection", rest.Connection)
 
     def status(self) -> Status:
         """What it has, what it lacks and why. Raises RequestRefused, ServiceUnavailable."""
@@ -157,6 +193,9 @@ class Cluster:
         return self._saw(self._service.get(self._path, rest.Cluster, patience=patience))
 
     def _wait(self, timeout: float, line: Progress) -> None:
+        line.done(_ready(self._until_ready(timeout, line)))
+
+    def _until_ready(self, timeout: float, line: Progress) -> rest.Cluster:
         seen = self._seen
         while not seen.ready:
             if seen.state in {"stopped", "failed"}:
@@ -172,7 +211,7 @@ class Cluster:
             path = f"{self._path}?after={seen.version}&wait={_TICK}"
             left = max(1.0, timeout - line.elapsed)
             seen = self._saw(self._service.get(path, rest.Cluster, wait=_TICK, patience=min(60.0, left), tell=line.say))
-        line.done(_ready(seen))
+        return seen
 
     def __repr__(self) -> str:
         return repr(Status(self._seen))

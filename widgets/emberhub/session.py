@@ -1,9 +1,10 @@
-"""A Spark Connect session of the cluster's own, over a clear channel with its token."""
+"""A Spark Connect session of the cluster's own, over a clear channel with its token, which follows its driver."""
 # ruff: noqa: PLC0415 (Spark's client is imported when it is used)
 
 from __future__ import annotations
 
 import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from .errors import EmberhubError
@@ -12,19 +13,30 @@ from .wire import rest
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
+    from .channel import Resume
+
 SPARK_DEFAULT_PARTITIONS = "200"
 PARTITIONS_PER_CORE = 3
 RETRIES = 10
 """How often a call to a driver that does not answer is repeated: for about 20 seconds in all."""
 
 
-def connect(to: rest.Connection, cluster: rest.Cluster) -> SparkSession:
-    """Open a session. Raises EmberhubError where Spark's client is not installed."""
+def _stay(_generation: int) -> None:
+    """Where a session of a driver that is never followed goes on."""
+
+
+def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) -> SparkSession:
+    """Open a session; `resume` says where it goes on after a pause.
+
+    Raises EmberhubError where Spark's client is not installed.
+    """
     try:
         import grpc
         from pyspark.sql.connect.client import DefaultChannelBuilder
         from pyspark.sql.connect.client.retries import DefaultPolicy
         from pyspark.sql.connect.session import SparkSession
+
+        from .channel import Following
     except ImportError as missing:
         raise EmberhubError(
             f"Spark's client is not installed here ({missing}): pip install 'emberhub[notebook]'"
@@ -34,18 +46,30 @@ def connect(to: rest.Connection, cluster: rest.Cluster) -> SparkSession:
         """Spark's own builder insists on TLS as soon as there is a token and the host is not `localhost`."""
 
         def toChannel(self) -> Any:  # noqa: N802 (Spark's name)
-            return self._insecure_channel(self.endpoint)
+            return Following(self.open, to, cluster.generation, resume)
 
-    host = f"[{to.host}]" if ":" in to.host else to.host
-    builder = Channel(f"sc://{host}:{to.port}")
-    builder.add_interceptor(_interceptor(grpc, to.token))
+        def open(self, to: rest.Connection) -> Any:
+            plain = grpc.insecure_channel(_address(to), options=self._effective_channel_options())
+            return grpc.intercept_channel(plain, _interceptor(grpc, to.token))
+
+    builder = Channel(f"sc://{_address(to)}")
     # pyspark.sql.functions asks the environment whether it is to build remote or classic columns.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     session = SparkSession.builder.channelBuilder(builder).create()
     # Spark would try to reach a driver that has gone for ten minutes, at the end of the kernel too.
     session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, backoff_multiplier=2, max_backoff=4000)])
+    session.client._channel.client = weakref.ref(session.client)
     _set_defaults(session, cluster)
     return session
+
+
+def generation(session: SparkSession) -> int:
+    """The start of the cluster that this session is at."""
+    return int(session.client._channel.generation)
+
+
+def _address(to: rest.Connection) -> str:
+    return f"[{to.host}]:{to.port}" if ":" in to.host else f"{to.host}:{to.port}"
 
 
 def drop(session: SparkSession) -> None:

@@ -180,7 +180,7 @@ class Controller:
 
     def _stop_idle(self, cluster: str, after: float) -> None:
         span = f"{after / 60:g} minutes" if after >= 60 else f"{after:g} seconds"
-        message = f"It was stopped after {span} without work."
+        message = f"It was parked after {span} without work."
         stop = {"goal": "stopped", "message": message}
         try:
             self.state.amend(cluster, lambda r: stop if r.goal == "running" else None)

@@ -221,7 +221,7 @@ class Reconciler:
         def end(r: ClusterRecord) -> dict[str, object]:
             if r.goal == "stopped":  # As its user wanted; perhaps while it was cleared up.
                 return {"status": "stopping"}
-            return {"status": "failed", "goal": "stopped", "message": reason}
+            return {"status": "failed", "goal": "stopped", "message": reason, "resumable": r.generation + 1}
 
         record = self.state.amend(record.id, end)
         del self._reasons[record.id]

@@ -227,9 +227,11 @@ class Requests:
     def stop(self, person: Person, cluster: str) -> rest.Cluster:
         """Stop the cluster; one that has ended stays so."""
         record = self.find(person, cluster)
-        if record.status in ENDED and record.goal == "stopped":
+        resumable = record.generation + 1
+        if record.status in ENDED and record.goal == "stopped" and record.resumable == resumable:
             return self._state.view(record)
-        return self._amend(record, {"goal": "stopped", "message": f"It was stopped by {person.name}."})
+        message = f"It was stopped by {person.name}."
+        return self._amend(record, {"goal": "stopped", "message": message, "resumable": resumable})
 
     def _amend(self, record: ClusterRecord, changes: dict[str, Any]) -> rest.Cluster:
         before = record.floor

@@ -63,6 +63,7 @@ def cluster_view(record: ClusterRecord, live: Live | None, now: float, version: 
         restarted=record.restarted,
         created=record.created,
         version=version,
+        resumable=record.resumable,
     )
 
 

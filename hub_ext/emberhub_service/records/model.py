@@ -71,6 +71,8 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     """The present driver's name at its backend: the cluster's own id, or the id that a warm driver was started under
     before this cluster took it over. Empty before the first start.
     """
+    resumable: int = 0
+    """The first generation since which it was only ever parked: see `rest.Cluster`."""
 
     @property
     def warm(self) -> bool:
@@ -130,6 +132,7 @@ clusters = sa.Table(
     sa.Column("restarted", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("driver", sa.String(80), nullable=False, server_default=""),
+    sa.Column("resumable", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("user", "name"),
 )
 

@@ -137,6 +137,9 @@ class Cluster(Body, frozen=True):
     """Unix time, seconds."""
     version: int
     """Grows with each change; `GET clusters/{id}?after=VERSION&wait=SECONDS` returns when it has grown."""
+    resumable: int = 0
+    """The first start (generation) since which it was only ever parked, never stopped or lost: sessions from then on
+    go on after the next start. Above `generation` while it is stopped for good."""
 
 
 class Clusters(Body, frozen=True):

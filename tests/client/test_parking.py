@@ -1,0 +1,139 @@
+"""A session outlives its driver, if that was stopped for want of work and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import emberhub
+import pytest
+
+from tests.support.connect import FakeDriver
+from tests.support.fake_service import FakeService, a_cluster
+
+PARKED = "It was parked after 30 minutes without work."
+
+
+@pytest.fixture
+def drivers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FakeDriver, FakeDriver]]:
+    """The driver that a session begins on, and the one that comes after it. Every call asks first."""
+    monkeypatch.setattr("emberhub.channel.PAUSE", 0.0)
+    both = FakeDriver(), FakeDriver()
+    yield both
+    for driver in both:
+        driver.stop()
+
+
+def a_session(service: FakeService, driver: FakeDriver) -> Any:
+    service.will("POST", "clusters", a_cluster())
+    service.will("GET", "clusters/c-1", a_cluster())
+    service.will("GET", "clusters/c-1/connection", driver.connection)
+    return emberhub.cluster().spark
+
+
+def park(service: FakeService, before: FakeDriver, after: FakeDriver) -> None:
+    """Nobody used the cluster for long: the service has stopped its driver, and starts the next when it is asked."""
+    before.stop()
+    asleep = a_cluster(state="stopped", ready=False, message=PARKED)
+    starting = a_cluster(state="starting", ready=False, generation=2, restarted=PARKED, version=2)
+    service.will("POST", "clusters", starting)
+    service.will("GET", "clusters/c-1", asleep, a_cluster(generation=2, restarted=PARKED, version=3))
+    service.will("GET", "clusters/c-1/connection", after.connection)
+
+
+def starts(service: FakeService) -> int:
+    return sum(asked.method == "POST" for asked in service.asked)
+
+
+def test_a_session_goes_on_after_its_cluster_was_parked_and_says_what_it_kept(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    for name in ("stars", "cells"):
+        spark.range(5).createOrReplaceTempView(name)
+    spark.range(3).cache()
+    park(service, first, second)
+    second.refused_views = {"cells"}
+    assert spark.conf.get("spark.sql.ansi.enabled") == "false"
+    assert second.settings["spark.sql.shuffle.partitions"] == "12" and second.views == ["stars"]
+    told = capsys.readouterr().err
+    assert (
+        f"Cluster main is back. {PARKED} Kept: settings; temporary views stars. "
+        "Not kept: the temporary view cells; cached data." in told
+    )
+    spark.range(2).createOrReplaceTempView("later")
+    assert second.views == ["stars", "later"] and starts(service) == 2
+
+
+def test_a_session_follows_a_cluster_that_another_notebook_brought_back(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    park(service, first, second)
+    service.will("GET", "clusters/c-1", a_cluster(generation=2, restarted=PARKED))
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+    assert starts(service) == 1 and second.calls > 0
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"state": "stopped", "ready": False, "message": "It was stopped by alice.", "resumable": 2}, "by alice"),
+        ({"state": "failed", "ready": False, "message": "Out of memory.", "resumable": 2}, "Out of memory"),
+        ({"generation": 2, "resumable": 2}, "started anew"),
+    ],
+)
+def test_a_session_of_a_cluster_that_was_stopped_or_failed_does_not_go_on(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], now: dict[str, Any], said: str
+) -> None:
+    spark = a_session(service, drivers[0])
+    service.will("GET", "clusters/c-1", a_cluster(**now))
+    service.will("GET", "clusters/c-1/connection", drivers[1].connection)
+    with pytest.raises(emberhub.ClusterFailed, match=said):
+        spark.conf.get("spark.sql.shuffle.partitions")
+    assert starts(service) == 1 and drivers[1].calls == 0
+
+
+def test_while_the_service_is_away_a_session_stays_with_its_driver(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+) -> None:
+    spark = a_session(service, drivers[0])
+    service.refuse("GET", "clusters/c-1", 503, "The service restarts.")
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+
+
+def test_a_driver_that_does_not_answer_is_asked_about_without_a_pause(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emberhub.channel.PAUSE", 1000.0)
+    first, second = drivers
+    spark = a_session(service, first)
+    park(service, first, second)
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+    assert second.calls > 0
+
+
+def test_closing_a_session_brings_no_cluster_back(service: FakeService, drivers: tuple[FakeDriver, FakeDriver]) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    park(service, first, second)
+    spark.client.set_retry_policies([])
+    spark.stop()
+    assert starts(service) == 1 and second.calls == 0
+
+
+def test_the_cluster_s_own_session_is_the_same_after_parking(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    cluster = emberhub.cluster(quiet=True)
+    mine = cluster.spark
+    park(service, first, second)
+    cluster._seen_at = 0.0
+    assert cluster.spark is mine and mine is not spark
+    mine.conf.set("spark.sql.ansi.enabled", "true")
+    assert second.settings["spark.sql.ansi.enabled"] == "true"

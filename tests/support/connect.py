@@ -1,0 +1,82 @@
+"""A Spark Connect server that is a few dictionaries: what a session set on it, and who asked."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from emberhub.wire import rest
+from pyspark.sql.connect.proto import base_pb2, base_pb2_grpc
+
+_DEFAULTS = {
+    "spark.sql.shuffle.partitions": "200",
+    "spark.connect.session.planCompression.threshold": "-1",
+    "spark.connect.session.planCompression.defaultAlgorithm": "NONE",
+}
+_tokens = (f"token-{number}" for number in itertools.count(1))
+
+
+class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
+    """One driver's server, with a token of its own. It refuses a session that takes it for another."""
+
+    def __init__(self) -> None:
+        self.token = next(_tokens)
+        self.id = str(uuid.uuid4())
+        self.settings: dict[str, str] = {}
+        self.views: list[str] = []
+        self.refused_views: set[str] = set()
+        self.calls = 0
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        base_pb2_grpc.add_SparkConnectServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self._server.start()
+
+    @property
+    def connection(self) -> rest.Connection:
+        return rest.Connection("127.0.0.1", self.port, self.token)
+
+    def stop(self) -> None:
+        self._server.stop(None).wait()
+
+    def _common(self, request: Any, context: grpc.ServicerContext) -> dict[str, str]:
+        if dict(context.invocation_metadata()).get("authorization") != f"Bearer {self.token}":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "this is not the token")
+        if request.client_observed_server_side_session_id not in {"", self.id}:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this is another server")
+        self.calls += 1
+        return {"session_id": request.session_id, "server_side_session_id": self.id}
+
+    def Config(self, request: Any, context: Any) -> Any:  # noqa: N802 (gRPC's name, as those below)
+        answer = base_pb2.ConfigResponse(**self._common(request, context))
+        operation = request.operation
+        for pair in operation.set.pairs:
+            self.settings[pair.key] = pair.value
+        for pair in operation.get_with_default.pairs:
+            answer.pairs.add(key=pair.key, value=self.settings.get(pair.key, _DEFAULTS.get(pair.key, pair.value)))
+        for key in [*operation.get.keys, *operation.get_option.keys]:
+            answer.pairs.add(key=key, value=self.settings.get(key, _DEFAULTS.get(key, "")))
+        return answer
+
+    def AnalyzePlan(self, request: Any, context: Any) -> Any:  # noqa: N802
+        answer = base_pb2.AnalyzePlanResponse(**self._common(request, context))
+        answer.persist.SetInParent()
+        return answer
+
+    def ExecutePlan(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        common = self._common(request, context)
+        view = request.plan.command.create_dataframe_view.name
+        if view in self.refused_views:
+            context.abort(grpc.StatusCode.INTERNAL, "there is no such table")
+        self.views.append(view)
+        answer = base_pb2.ExecutePlanResponse(
+            **common, operation_id=request.operation_id or str(uuid.uuid4()), response_id=str(uuid.uuid4())
+        )
+        answer.result_complete.SetInParent()
+        yield answer
+
+    def ReleaseExecute(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return base_pb2.ReleaseExecuteResponse(**self._common(request, context), operation_id=request.operation_id)

@@ -1,0 +1,172 @@
+"""A gRPC channel that leads to a cluster's present driver.
+
+A cluster that nobody uses is parked: its driver is stopped. PySpark's session holds one channel for ever, so this one
+asks, before a call that comes after a pause or after a driver that did not answer, whether the driver is still there.
+If the cluster had been parked it is started again, and the session goes on with the new driver.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import grpc
+
+from .memory import Memory
+from .wire import rest
+
+PAUSE = 10.0
+"""Seconds without a call after which the next one asks first. Parking takes longer than that on any sensible site."""
+_NO_WORK = {"ReleaseSession", "ReleaseExecute", "Interrupt", "FetchErrorDetails", "GetStatus"}
+"""Calls about what a driver still has: not worth a new one."""
+_CLEARING = ("remove_cached_remote_relation_command", "ml_command")
+_LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED)
+"""What a driver that has gone answers, or another user's that got its port."""
+
+
+class Move(NamedTuple):
+    """Where a session goes on."""
+
+    to: rest.Connection
+    generation: int
+    done: Callable[[str], None]
+    """Called when it is there, with what it kept."""
+
+
+Resume = Callable[[int], Move | None]
+"""Given the start (generation) that a session belongs to: where it goes on, or None if it may stay.
+
+Raises ClusterFailed if it cannot go on.
+"""
+
+
+class Following(grpc.Channel):  # type: ignore[misc]
+    """See the module. `open_channel` makes a plain channel to a driver."""
+
+    def __init__(
+        self,
+        open_channel: Callable[[rest.Connection], grpc.Channel],
+        to: rest.Connection,
+        generation: int,
+        resume: Resume,
+    ) -> None:
+        self.generation = generation
+        """The start that the present driver is of."""
+        self.client: weakref.ref[Any] | None = None
+        """PySpark's client, once it is made."""
+        self.present = open_channel(to)
+        self._memory = Memory()
+        self._open_channel, self._resume = open_channel, resume
+        self._lock = threading.RLock()
+        self._calls, self._quiet_since, self._doubt = 0, time.monotonic(), False
+
+    # --- around each call ----------------------------------------------------------------------------------------
+
+    def lead(self, name: str, request: Any) -> grpc.Channel:
+        """The channel for a call that begins now. Raises ClusterFailed."""
+        with self._lock:
+            if (self._doubt or self._paused()) and not _only_clears(name, request):
+                self._look()
+            self._calls += 1
+            present = self.present
+        client = self.client() if self.client is not None else None
+        observed = getattr(request, "client_observed_server_side_session_id", "")
+        if observed and client is not None and observed != client._server_session_id:
+            # The request was made for the driver before.
+            request.ClearField("client_observed_server_side_session_id")
+        return present
+
+    def ended(self, name: str, request: Any, code: grpc.StatusCode | None) -> None:
+        """A call that was led has ended with this status."""
+        with self._lock:
+            self._calls -= 1
+            self._quiet_since = time.monotonic()
+            self._doubt = code in _LOST
+            if code in (None, grpc.StatusCode.OK):
+                self._memory.note(name, request)
+
+    def _paused(self) -> bool:
+        return self._calls == 0 and time.monotonic() - self._quiet_since > PAUSE
+
+    def _look(self) -> None:
+        move = self._resume(self.generation)
+        self._doubt, self._quiet_since = False, time.monotonic()
+        if move is None:
+            return
+        old, self.present, self.generation = self.present, self._open_channel(move.to), move.generation
+        old.close()
+        client = self.client() if self.client is not None else None
+        if client is not None:
+            client._server_session_id = None
+        move.done(self._memory.restore(self.present))
+
+    # --- what a channel does -------------------------------------------------------------------------------------
+
+    def unary_unary(self, method: str, *coders: Any, **options: Any) -> Any:
+        return _Call(self, "unary_unary", method, coders, options)
+
+    def unary_stream(self, method: str, *coders: Any, **options: Any) -> Any:
+        return _Call(self, "unary_stream", method, coders, options)
+
+    def stream_unary(self, method: str, *coders: Any, **options: Any) -> Any:
+        return _Call(self, "stream_unary", method, coders, options)
+
+    def stream_stream(self, method: str, *coders: Any, **options: Any) -> Any:
+        return _Call(self, "stream_stream", method, coders, options)
+
+    def subscribe(self, callback: Any, try_to_connect: bool = False) -> None:
+        self.present.subscribe(callback, try_to_connect)
+
+    def unsubscribe(self, callback: Any) -> None:
+        self.present.unsubscribe(callback)
+
+    def close(self) -> None:
+        self.present.close()
+
+    def __enter__(self) -> Following:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Call:
+    """One remote method, on whichever channel is the present one."""
+
+    def __init__(
+        self, following: Following, kind: str, method: str, coders: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        self._following, self._kind, self._method = following, kind, method
+        self._coders, self._options = coders, options
+        self._name = method.rpartition("/")[2]
+        self._made: tuple[grpc.Channel, Any] | None = None
+
+    def __call__(self, request: Any, **options: Any) -> Any:
+        following, name = self._following, self._name
+        channel = following.lead(name, request)
+        made = self._made
+        if made is None or made[0] is not channel:
+            made = self._made = channel, getattr(channel, self._kind)(self._method, *self._coders, **self._options)
+        try:
+            answer = made[1](request, **options)
+        except BaseException as error:
+            following.ended(
+                name, request, error.code() if isinstance(error, grpc.RpcError) else grpc.StatusCode.UNKNOWN
+            )
+            raise
+        if self._kind.endswith("unary"):
+            following.ended(name, request, None)
+        elif not answer.add_callback(lambda: following.ended(name, request, answer.code())):
+            following.ended(name, request, answer.code())
+        return answer
+
+
+def _only_clears(name: str, request: Any) -> bool:
+    """Whether the call only lets go of something, as when Python forgets a model."""
+    if name != "ExecutePlan":
+        return name in _NO_WORK
+    which = request.plan.command.WhichOneof("command_type") if request.plan.HasField("command") else None
+    return which in _CLEARING and (which != "ml_command" or request.plan.command.ml_command.HasField("delete"))
