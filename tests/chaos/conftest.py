@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import emberhub
+import emberhub.session
 import pytest
 from emberhub.wire.resources import Resources
 
@@ -19,6 +20,12 @@ T = TypeVar("T")
 def soon(look: Callable[[], T], what: str) -> T:
     """Wait until `look` returns something true: as long as anything may take on a busy machine."""
     return eventually(look, what, 120)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers are killed here: whoever asks one that is dead, at the end of the test run too, soon gives it up."""
+    monkeypatch.setattr(emberhub.session, "RETRIES", 2)
 
 
 @pytest.fixture(scope="module")
