@@ -76,7 +76,7 @@ class Service:
         self._lock = await _locked(self.state_dir / "service.lock")
         site, error = self._first_site()
         self.records = open_records(self.db_url)
-        self.state = state = State(site, self.records, Clock())
+        self.state = state = State(site, self.records, Clock(self.records.latest()))
         state.config_error = error
         sockets = await _bound(self.host, self.port)
         self.port = sockets[0].getsockname()[1]

@@ -270,7 +270,7 @@ def test_an_hour_of_a_class_of_thirty_with_everything_that_goes_wrong(
 
     async def hour() -> None:
         loop = asyncio.get_running_loop()
-        monkeypatch.setattr("emberhub_service.service.Clock", lambda: lambda: 1.7e9 + loop.time())
+        monkeypatch.setattr("emberhub_service.service.Clock", lambda *_: lambda: 1.7e9 + loop.time())
         room = Class(tmp_path, seed)
         await room.open()
         try:

@@ -6,7 +6,9 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from emberhub.wire import agent
 from emberhub_spawner.fake import Script
 
@@ -262,3 +264,23 @@ async def test_a_disk_too_full_for_a_copy_of_the_configuration_keeps_the_older_c
         await running.service.watch.look()
     assert running.service.state.site.service.stop_after == 2400
     assert copy.read_text() == before
+
+
+@pytest.mark.parametrize("step", [3600, -3600])
+async def test_a_service_that_starts_after_the_clock_was_set_counts_on_from_what_was_written_down(
+    site, monkeypatch, step
+):
+    async with site.service() as first:
+        cluster, driver = await first.start()
+        await driver.work(wanted=2)
+        await driver.until(holds(2))
+        port, before = first.service.port, first.service.state.clock()
+    monkeypatch.setattr(
+        "emberhub_service.control.state.time",
+        SimpleNamespace(time=lambda: time.time() + step, monotonic=time.monotonic),
+    )
+    async with site.service(port) as second:
+        assert second.service.state.clock() >= before
+        await second.until(cluster, lambda c: c["state"] == "running")
+        await driver.work(wanted=0, idle=2.0)
+        await driver.until(holds(0))

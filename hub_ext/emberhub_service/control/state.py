@@ -26,10 +26,14 @@ _ATTEMPTS = 5
 
 
 class Clock:
-    """Unix time that never goes back: read once, then carried on by the monotonic clock."""
+    """Unix time that never goes back: read once, then carried on by the monotonic clock.
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+    `not_before` is the latest time that an earlier service wrote down. Where the machine's clock was set back since, it
+    is the present: else what happened last would lie in the future, and nothing would be idle until then.
+    """
+
+    def __init__(self, not_before: float = 0.0) -> None:
+        self._offset = max(time.time(), not_before) - time.monotonic()
 
     def __call__(self) -> float:
         return self._offset + time.monotonic()

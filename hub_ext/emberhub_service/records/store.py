@@ -87,6 +87,12 @@ class Records:
         with self.engine.begin() as connection:
             _delete(connection, record)
 
+    def latest(self) -> float:
+        """The latest time that is written down anywhere; 0 if none is."""
+        columns = (clusters.c.created, clusters.c.started, clusters.c.last_active, users.c.updated)
+        with self.engine.connect() as connection:
+            return max(connection.scalar(sa.select(sa.func.max(column))) or 0.0 for column in columns)
+
     # --- users ---
 
     def users(self) -> dict[str, UserRecord]:
