@@ -19,7 +19,7 @@ from . import data
 
 PARTITIONS = "16"
 """Tasks of a query that reads a catalogue, whatever the executors are at that moment."""
-TREES, DEPTH = 10, 5
+TREES, DEPTH = 6, 4
 LEAST_ACCURACY = 0.6
 
 
