@@ -39,7 +39,7 @@ class ServiceRules(msgspec.Struct, frozen=True):
     """The numbers under `rules` that are the service's own. Seconds."""
 
     stop_after: float = 1800.0
-    """A cluster without work for so long is stopped."""
+    """A cluster without work for so long is parked: stopped, until a session of it is used again."""
     driver_start_timeout: float = 180.0
     """A driver that is not ready after so long has failed."""
     executor_start_timeout: float = 60.0
