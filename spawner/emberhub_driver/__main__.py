@@ -105,7 +105,12 @@ async def drive(config: DriverConfig, agent_token: str, connect_token: str) -> s
         spark = starting.result()
         log.info("Spark application %s takes work at %s", spark.application(), spark.endpoint())
         (Path(config.directory) / FILE_APPLICATION).write_text(spark.application())
-        return await _serve(jvm, Agent(config, agent_token, spark), spark, stop)
+        agent = Agent(config, agent_token, spark)
+        warming = asyncio.ensure_future(_warm_up(agent, spark.endpoint().port, connect_token))
+        try:
+            return await _serve(jvm, agent, spark, stop)
+        finally:
+            warming.cancel()
     finally:
         await asyncio.to_thread(jvm.end, EXIT_TIMEOUT)
 
@@ -127,6 +132,22 @@ async def _serve(jvm: Jvm, agent: Agent, spark: Py4jSpark, stop: asyncio.Future[
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(stopping), STOP_TIMEOUT)
     return reason
+
+
+async def _warm_up(agent: Agent, port: int, connect_token: str) -> None:
+    """Once there is an executor and no user, run what users run first: then theirs is not the first."""
+    await agent.spare.wait()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "emberhub_driver.workload", str(port)),
+        stdin=asyncio.subprocess.DEVNULL,
+        env=os.environ | {ENV_CONNECT_TOKEN: connect_token},
+    )
+    try:
+        status = await process.wait()
+        log.info("warming up ended with status %d", status)
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 def _settle(future: asyncio.Future[str], reason: str) -> None:

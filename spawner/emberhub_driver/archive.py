@@ -31,6 +31,7 @@ from emberhub.java import Java, cache_directory, find_java
 from emberhub.wire.driver import ENV_CONNECT_TOKEN, DriverConfig
 from emberhub.wire.resources import Resources
 
+from . import workload
 from .conf import driver_properties, executor_options, write_properties
 from .jvm import Jvm, SparkFailed, jars_fingerprint, quick_start_options, spark_environment
 from .spark import Py4jSpark
@@ -140,7 +141,7 @@ def _train(java: Java, work: Path, made: Path) -> None:
     try:
         spark = Py4jSpark(jvm.gateway(_TIMEOUT), config.host)
         spark.apply_target(1)
-        _workload(spark, token, work)
+        workload.run(spark.endpoint(), token, work)
         # The executor exits by itself, and so writes its archive in its own time, before the worker ends it.
         spark.decommission([executor.id for executor in spark.executors()], 0)
         _await(lambda: _settled(made / _EXECUTOR), "the executor's archive")
@@ -161,24 +162,6 @@ def _make_base(java: Java, made: Path) -> str:
         [java.command, "-XX:+UseSerialGC", "-Xshare:dump", option], check=True, capture_output=True, timeout=_TIMEOUT
     )
     return option
-
-
-def _workload(spark: Py4jSpark, token: str, work: Path) -> None:
-    """What a notebook does first: read and write files, group, join, cache, and run Python."""
-    from pyspark.sql import SparkSession  # noqa: PLC0415 (drivers never load pyspark)
-    from pyspark.sql import functions as fn  # noqa: PLC0415
-
-    session = SparkSession.builder.remote(f"sc://localhost:{spark.endpoint().port}/;token={token}").create()
-    rows = session.range(2000, numPartitions=2).select("id", (fn.col("id") % 7).alias("k"), fn.rand(1).alias("x"))
-    rows.write.parquet(str(work / "rows"))
-    read = session.read.parquet(str(work / "rows")).cache()
-    read.groupBy("k").agg(fn.avg("x"), fn.count("*"), fn.stddev("x")).orderBy("k").toPandas()
-    read.join(read.groupBy("k").agg(fn.max("x").alias("top")), "k").filter("x > 0.5").count()
-    session.sql("select count(distinct id) from range(100)").collect()
-    session.createDataFrame([(1, "a"), (2, "b")], "n int, s string").select(fn.upper("s"), "n").collect()
-    session.range(10).select(fn.udf(lambda value: value + 1, "long")("id")).collect()
-    read.limit(5).toPandas()
-    session.stop()
 
 
 def _settled(path: Path) -> bool:

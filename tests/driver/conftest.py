@@ -91,7 +91,8 @@ class Running:
             directory="/nowhere",
             lease=lease,
         )
-        self.serving = asyncio.ensure_future(Agent(config, "the-agents-token", self.spark).run(self.stop))
+        self.agent = Agent(config, "the-agents-token", self.spark)
+        self.serving = asyncio.ensure_future(self.agent.run(self.stop))
 
     async def reason(self, within: float = 20.0) -> str:
         return await asyncio.wait_for(self.serving, within)

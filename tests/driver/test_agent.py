@@ -156,3 +156,16 @@ async def test_a_driver_starts_to_work_before_its_service_is_there(service: Serv
         assert (await service.until("c", wire.Report)).endpoint is not None
     finally:
         await running.end()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_it_knows_when_there_is_an_executor_and_no_user_to_warm_it_up_for(
+    service: ServiceInTest, agent: Running, warm: bool
+) -> None:
+    await service.until("c", wire.Report)
+    await service.say("c", wire.Welcome(60.0, 0.4, warm=warm))
+    assert not agent.agent.spare.is_set()
+    await service.say("c", wire.Target(1))
+    await service.until("c", wire.Report, lambda report: len(report.executors) == 1)
+    await service.until("c", wire.Report, after=service.count("c"))
+    assert agent.agent.spare.is_set() == warm

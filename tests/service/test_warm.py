@@ -11,6 +11,7 @@ from emberhub_spawner.fake import Script
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(warming, "_TICK", 0.05)
+    monkeypatch.setattr(warming, "_PEOPLE_FIRST", 0.2)
 
 
 @pytest.fixture
@@ -84,6 +85,17 @@ async def test_one_that_was_taken_is_replaced(warm_site):
         await running.call("POST", "api/clusters", {})
         await true(lambda: len(running.backend.started) == 3)
         await true(ready(running, 2))
+
+
+async def test_nothing_is_started_ahead_of_need_while_somebodys_first_query_runs(warm_site, monkeypatch):
+    monkeypatch.setattr(warming, "_PEOPLE_FIRST", 3600.0)
+    async with warm_site.service() as running:
+        await true(ready(running, 2))
+        await running.start(conf={"spark.sql.ansi.enabled": "false"})
+        answer = await running.call("POST", "api/clusters", {}, who="bob")
+        await running.until(answer.json["id"], lambda c: c["ready"], who="bob")
+        running.service.warm.tend(running.service.state.clock())
+        assert len(warm_drivers(running)) == 1
 
 
 async def test_settings_of_ones_own_need_a_driver_of_ones_own(warm_site):

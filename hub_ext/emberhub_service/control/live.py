@@ -167,7 +167,8 @@ class Live:
     def welcome(self, site: Site) -> None:
         """Tell the driver the agreement: when it connects, and when its floor or the configuration has changed."""
         if self.link is not None:
-            self.link.send(Welcome(lease=site.lease, heartbeat=site.heartbeat, floor=self.record.floor))
+            record = self.record
+            self.link.send(Welcome(site.lease, site.heartbeat, floor=record.floor, warm=record.warm))
 
     def connect(self, link: Link) -> None:
         """A new connection: what was said on the one before may never have arrived."""

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _TICK = 5.0
 _ASK_HUB_EVERY = 30.0
+_PEOPLE_FIRST = 10.0
+"""Seconds after anybody's start in which nothing is started ahead of need: their first query has the machine."""
 _AFTER_FAILURE = 60.0
 """Seconds without another try once a warm driver did not start."""
 
@@ -81,7 +83,13 @@ def choose_spare(site: Site, lives: Iterable[Live], now: float) -> None:
     for live in lives:
         if live is not first and live.record.pool == pool.name:
             taken += live.record.executor * max(len(live.held) + live.promised(), live.demand(now))
-    first.spare = (taken + first.record.executor).fits_in(pool.capacity)
+    coming = len(first.held) + first.promised() > 0 or not _just_started((live.record for live in lives), now)
+    first.spare = coming and (taken + first.record.executor).fits_in(pool.capacity)
+
+
+def _just_started(records: Iterable[ClusterRecord], now: float) -> bool:
+    """Whether somebody has just got a driver."""
+    return any(not record.warm and now < record.started + _PEOPLE_FIRST for record in records)
 
 
 class WarmDrivers:
@@ -126,7 +134,7 @@ class WarmDrivers:
             oldest = min(have, key=lambda r: r.created, default=None)
             if oldest is not None and len(have) > wanted and now > oldest.created + self._state.site.service.stop_after:
                 self._let_go(oldest, "Nobody has needed it.")
-            elif len(have) < wanted and now >= self._not_before and not self._busy():
+            elif len(have) < wanted and now >= self._not_before and not self._busy(now):
                 self._start(profile, now)
                 return
 
@@ -137,11 +145,11 @@ class WarmDrivers:
         served = {r.user for r in self._state.records() if r.status not in ENDED or r.goal == "running"}
         return min(profile.warm, max(1, len(self._people - served)))
 
-    def _busy(self) -> bool:
+    def _busy(self, now: float) -> bool:
         """Warm drivers are started one by one, while nobody else's is."""
-        return any(
-            r.status in ("pending", "starting") or (r.goal != "stopped" and r.status in ENDED)
-            for r in self._state.records()
+        records = self._state.records()
+        return _just_started(records, now) or any(
+            r.status in ("pending", "starting") or (r.goal == "running" and r.status in ENDED) for r in records
         )
 
     def _let_go(self, record: ClusterRecord, why: str) -> None:

@@ -108,6 +108,8 @@ class Welcome(Message, frozen=True):
     """Seconds after which each side sends a `Report` or a `Ping` if it had nothing to say."""
     floor: int = 0
     """The cluster's guaranteed executors: what the driver may keep past its lease."""
+    warm: bool = False
+    """The driver is nobody's yet: it waits for a user."""
 
 
 class Target(Message, frozen=True):
