@@ -97,11 +97,12 @@ def test_a_session_of_a_cluster_that_was_stopped_or_failed_does_not_go_on(
     assert starts(service) == 1 and drivers[1].calls == 0
 
 
-def test_while_the_service_is_away_a_session_stays_with_its_driver(
-    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+@pytest.mark.parametrize("status", [503, 404])
+def test_while_the_service_or_the_hub_before_it_is_away_a_session_stays_with_its_driver(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], status: int
 ) -> None:
     spark = a_session(service, drivers[0])
-    service.refuse("GET", "clusters/c-1", 503, "The service restarts.")
+    service.refuse("GET", "clusters/c-1", status, "The service restarts.")
     assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
 
 

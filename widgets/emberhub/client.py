@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from . import session as sessions
-from .errors import ClusterFailed, EmberhubError, ServiceUnavailable
+from .errors import ClusterFailed, EmberhubError, RequestRefused, ServiceUnavailable
 from .http import ENV_PROFILE, Service, from_environment
 from .progress import Progress, progress
 from .status import Status, waiting_for
@@ -105,8 +105,9 @@ class Cluster:
         if not live or time.monotonic() - self._seen_at > _FRESH:
             try:
                 self._look(patience=0 if live else 10)
-            except ServiceUnavailable:
-                # Queries need the driver, not the service: what is open stays in use while the service restarts.
+            except (ServiceUnavailable, RequestRefused):
+                # Queries need the driver, not the service: what is open stays in use while the service restarts, and
+                # while a hub that restarts knows of no such service.
                 if not live:
                     raise
         if self._seen.state in {"pending", "starting"}:
@@ -128,7 +129,7 @@ class Cluster:
         """Where a session of this start goes on after a pause; None if it may stay. Raises ClusterFailed."""
         try:
             seen = self._look(patience=0)
-        except ServiceUnavailable:
+        except (ServiceUnavailable, RequestRefused):
             return None  # Queries need the driver, not the service.
         ended = seen.state in {"stopping", "stopped", "failed"}
         if generation == seen.generation and not ended:
