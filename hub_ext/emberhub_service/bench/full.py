@@ -29,6 +29,12 @@ AT_ONCE = 4
 """Notebook servers that are started at a time; nobody's time counts before all run."""
 CELL_TIMEOUT = 7200.0
 
+_SERVICE = """
+services = c.JupyterHub.services.get_value([])  # noqa: F821
+services[0]["command"].append({argument!r})
+c.JupyterHub.services = services  # noqa: F821
+"""
+
 Tell = Callable[[str, client.Event], None]
 
 
@@ -41,7 +47,7 @@ async def hub(plan: Plan) -> AsyncIterator[LocalHub]:
     kind = kind_of(plan)
     config = plan.directory / "jupyterhub_config.py"
     backend = f"--EmberhubService.backend={kind.__module__}.{kind.__name__}"
-    config.write_text(config.read_text() + f"c.JupyterHub.services[0]['command'].append({backend!r})  # noqa: F821\n")
+    config.write_text(config.read_text() + _SERVICE.format(argument=backend))
     process = await _launch(local, "jupyterhub", "--config", str(config))
     try:
         for path in ("/hub/health", "/services/emberhub/health"):
