@@ -159,6 +159,27 @@ def test_an_idle_executor_is_given_back_at_once_when_somebody_waits() -> None:
     assert outcome.reclaims("a")[0].deadline == NOW
 
 
+def thinking(name: str, seconds: float, executors: int = 1) -> ACluster:
+    return a_cluster(name).wanting(0).holding(executors, busy=False, idle_since=NOW - seconds)
+
+
+def test_who_thinks_for_a_moment_keeps_a_fair_share_and_gives_the_rest() -> None:
+    greedy = a_cluster("b").wanting(4).holding(2)
+    assert decide(a_site(POOL, thinking("a", 3, 2), greedy)).moves() == []
+    assert len(decide(a_site(POOL, thinking("a", 3, 3), a_cluster("b").wanting(4).holding(1))).asked("a")) == 1
+    assert len(decide(a_site(POOL, thinking("a", 11, 2), greedy)).asked("a")) == 2
+
+
+def test_who_has_had_nothing_yet_does_not_wait_for_others_to_think() -> None:
+    holders = [thinking(name, seconds) for name, seconds in (("a", 2), ("b", 4), ("c", 3))]
+    busy = a_cluster("d").wanting(1).holding(1)
+    asking = a_cluster("new").wanting(2)
+    outcome = decide(a_site(POOL, *holders, busy, asking))
+    assert [outcome.asked(name) for name in "abcd"] == [[], ["b-0"], [], []]
+    served = User("new", recent=30.0)
+    assert decide(a_site(POOL, *holders, busy, asking, served)).moves() == []
+
+
 def test_an_idle_executor_that_its_cluster_wants_is_kept() -> None:
     between = a_cluster("a").wanting(2).holding(2, busy=False, idle_since=NOW - 60)
     assert decide(a_site(POOL, between)).moves() == []

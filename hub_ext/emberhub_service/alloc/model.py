@@ -194,6 +194,8 @@ class Rules(Struct, frozen=True):
     """What was granted stays at least so long (J)."""
     idle_after: float = 20.0
     """An idle executor is given back after so long when nobody waits (J)."""
+    think_time: float = 10.0
+    """An executor that has been idle for less counts as wanted: its user is between two cells (J)."""
     reclaim_notice: float = 5.0
     """Between phase one and phase two (I)."""
     deferral: float = 5.0

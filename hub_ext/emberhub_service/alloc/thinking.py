@@ -1,0 +1,59 @@
+"""J, between two cells: whoever thinks keeps what they have for a moment.
+
+Handing an executor on costs a start, seconds in which nobody's work is done, and its user wants it back after the next
+cell. So an executor counts as wanted until it has been idle for `think_time`. Like a skier who rents until the rent has
+reached the price of skis, this never costs much more than the better of keeping and handing on. Two limits hold:
+
+* It is demand, no more: C shares as ever, and what is above a fair share goes to others at once (K), as do floors,
+  guarantees and turns (B, D).
+* Who asks and has had nothing lately does not wait for others to think: for each of them, the cluster that has thought
+  longest gives its executors at once.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from .model import Cluster, Snapshot
+
+__all__ = ["thinking"]
+
+
+def thinking(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the demand of those who think as it was before they did."""
+    span = min(snapshot.rules.think_time, snapshot.rules.idle_after)
+    if span <= 0:
+        return snapshot
+    since = snapshot.now - span
+    kept = {cluster.id: _kept(cluster, since) for cluster in snapshot.clusters if not cluster.frozen}
+    raised = {cluster.id: cluster for cluster in snapshot.clusters if kept.get(cluster.id, 0) > cluster.wanted}
+    if not raised:
+        return snapshot
+    newcomers = _newcomers(snapshot, span)
+    for cluster in sorted(raised.values(), key=_thought)[:newcomers]:
+        del raised[cluster.id]
+    return replace(
+        snapshot,
+        clusters=tuple([replace(c, wanted=kept[c.id]) if c.id in raised else c for c in snapshot.clusters]),
+    )
+
+
+def _kept(cluster: Cluster, since: float) -> int:
+    """How many executors do wanted work, or have been idle since `since` at the earliest."""
+    present = [executor.idle_since for executor in cluster.executors if not executor.revoked]
+    resting = sum([idle is not None and idle > since for idle in present])
+    return min(cluster.wanted, present.count(None)) + resting
+
+
+def _thought(cluster: Cluster) -> tuple[bool, float, str]:
+    """Those without any work first, who has thought longest first of all."""
+    idle = [executor.idle_since for executor in cluster.executors if executor.idle_since is not None]
+    return cluster.wanted > 0, max(idle, default=0.0), cluster.id
+
+
+def _newcomers(snapshot: Snapshot, span: float) -> int:
+    """Users who ask, have nothing, and have had less than `span` executor-seconds lately."""
+    asking = {cluster.user for cluster in snapshot.clusters if cluster.wanted > 0 and not cluster.frozen}
+    asking -= {cluster.user for cluster in snapshot.clusters if cluster.executors or cluster.promises}
+    had = {user.name for user in snapshot.users if user.recent >= span}
+    return len(asking - had)
