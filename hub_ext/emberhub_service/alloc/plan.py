@@ -26,6 +26,7 @@ from .preemption import Victims
 from .reasons import refusals
 from .reservations import kept_free
 from .rotation import turn_order
+from .thinking import thinking
 
 __all__ = ["plan"]
 
@@ -35,8 +36,9 @@ def plan(snapshot: Snapshot) -> Plan:
 
     Pure: the same snapshot, in any order of its parts, gives the same plan.
     """
-    # 1. Read the snapshot: pools and queues as accounts (A, B), clusters as jobs, constraints filtered and scored (L).
-    work = gather(snapshot)
+    # 1. Read the snapshot: who thinks for a moment still wants what they have (J); pools and queues as accounts (A, B),
+    #    clusters as jobs, constraints filtered and scored (L).
+    work = gather(thinking(snapshot))
     # 2. Fair shares, as if nothing were held: floors, guarantees, everyone's first, then the rest (B, C, D, E, F).
     turns = turn_order([job for job in work.jobs if _plays(job)], work.users, snapshot.now, snapshot.rules)
     filling, promised, kept = _shares(work, turns)
