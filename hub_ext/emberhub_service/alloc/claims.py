@@ -56,6 +56,8 @@ class Claims:
         """Kinds of clusters, with how many executors at once, for which no room can be made."""
         self._full: set[int] = set()
         """Kinds of clusters of which not one executor fits in what is free now; that never grows in a plan."""
+        self._dry: set[int] = set()
+        """Kinds of which not one executor fits in `soon`, as long as that does not grow."""
 
     def serve(self, due: Iterable[Due]) -> None:
         """Serve what is due of fair shares, in this order."""
@@ -76,6 +78,7 @@ class Claims:
 
     def hold(self, pool: int, amount: list[int], rule: str, why: str) -> None:
         """Keep this much of a pool free, asking for it back where it is in use (M)."""
+        self._dry.clear()
         taken = self.victims.drain(pool, self._plus(self.soon.rooms[pool], amount), self.soon) if any(amount) else []
         date = self._date(taken)
         self.victims.picks += [Pick(candidate, rule, candidate.leaves, why) for candidate in taken]
@@ -227,21 +230,28 @@ class Claims:
         pools: list[int] = []
         chosen: list[Candidate] = []
         for _ in range(count):
+            before = len(chosen)
             pool = self._coming(job, chosen, best)
             if pool < 0:
+                self._dry.clear()
                 for back in pools:
                     self.soon.take(job.need, job.accounts[back], -1)
                 self.victims.undo(chosen, self.soon)
                 return None
             self.soon.take(job.need, job.accounts[pool])
             pools.append(pool)
+            more = len(chosen) - before
+            if more > 1 or (more and not _alike(chosen[-1], job, pool)):
+                self._dry.clear()
         return pools, chosen
 
     def _coming(self, job: Job, chosen: list[Candidate], best: int) -> int:
         """The pool where one more will fit: as things are, else by asking for some back; -1 if there is none."""
-        for pool in job.reach:
-            if self.soon.tight(job.need, job.accounts[pool]) < 0:
-                return pool
+        if job.kind not in self._dry:
+            for pool in job.reach:
+                if self.soon.tight(job.need, job.accounts[pool]) < 0:
+                    return pool
+            self._dry.add(job.kind)
         order = job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach)
         if len(order) > 1 and self.victims.named:  # a reclaim in progress is not traded for another (J)
             order = tuple(sorted(order, key=lambda pool: not self.victims.has_named(job, pool)))
@@ -257,3 +267,8 @@ class Claims:
     def _plus(room: list[int], amount: list[int]) -> list[int]:
         """The room needed for an amount to be kept: only in the resources that it has."""
         return [most if most else min(have, 0) for have, most in zip(room, amount, strict=True)]
+
+
+def _alike(gone: Candidate, job: Job, pool: int) -> bool:
+    """Whether what goes for an executor leaves as much room as that takes, in every account."""
+    return gone.pool == pool and gone.job.need == job.need and gone.job.caps == job.caps

@@ -93,6 +93,8 @@ class Job:
     named: list[Executor] = field(default_factory=list)
     """Executors that a claim takes from it."""
     fifo: bool = False
+    plain: bool = False
+    """Whether it is of the common sort: cores and memory alone, one executor at a time, no bound above it."""
 
     @property
     def step(self) -> int:

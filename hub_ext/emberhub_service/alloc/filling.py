@@ -36,8 +36,9 @@ class Filling:
 
     def floors(self, jobs: Sequence[Job]) -> None:
         """Round 1: what a cluster is to have whether it works or not, beginning with those that have it."""
+        floored = [job for job in jobs if job.floor]
         for held in (True, False):
-            for job in jobs:
+            for job in floored:
                 floor = min(job.floor, job.live) if held else job.floor
                 while job.fair + job.step <= floor and self.place(job):
                     pass
@@ -123,6 +124,32 @@ class Filling:
                 room[3] -= d
         return found
 
+    def _plain(self, job: Job) -> int:
+        """The same for a cluster of the common sort, with nothing looked at that it does not have."""
+        rooms, slots = self.ledger.rooms, job.slots
+        a, b, _, _ = job.need
+        found = -1
+        for pool in job.places:
+            room = rooms[pool]
+            if room[0] >= a and room[1] >= b:
+                if not slots:
+                    found = pool
+                    break
+                if pool in slots:
+                    found = pool
+                    if slots[pool] > 1:
+                        slots[pool] -= 1
+                    else:
+                        del slots[pool]
+                    break
+                if found < 0 and pool in job.reach:
+                    found = pool
+        if found >= 0:
+            room = rooms[found]
+            room[0] -= a
+            room[1] -= b
+        return found
+
     def _gang(self, job: Job) -> bool:
         """Place all of a gang, in several pools if it must be, or none of it (F). What it lacks is one claim."""
         if job.gang > job.demand:
@@ -147,31 +174,20 @@ class Filling:
         """Serve the least level first, step by step. The common step is written out here, for speed."""
         root = self.root
         heap = root.heap if able and root.open(able) else []
-        one, due, replace = self._one, self.due.append, heapq.heapreplace
+        plain, one, due = self._plain, self._one, self.due.append
         while heap:
             job = heap[0][2]
-            node, fair = job.parent, job.fair
+            node = job.parent
             if job.gang > 1 or job.fifo or node is None or node.parent is not root:
                 self._step(job, guaranteed=guaranteed)
-            elif (guaranteed and not _within(job)) or (pool := one(job)) < 0:
+            elif (guaranteed and not _within(job)) or (pool := plain(job) if job.plain else one(job)) < 0:
                 _block(job)
             else:
-                if fair >= job.live:
+                if job.fair >= job.live:
                     due((job, 1, pool))
                 if guaranteed:
                     _use(job, 1)
-                share = job.share
-                job.fair = fair = fair + 1
-                if fair < job.demand:
-                    rank = job.rank if fair < job.live else job.rank_new
-                    replace(node.heap, ((fair + 1) * share - job.boost, rank, job))
-                else:
-                    heapq.heappop(node.heap)
-                node.rise(job.shares, fair * share)
-                if node.heap:
-                    replace(heap, node.key())
-                else:
-                    heapq.heappop(heap)
+                _climb(heap, node, job)
 
     def _step(self, job: Job, *, guaranteed: bool) -> None:
         """Serve a cluster's next step, or take it out of the running."""
@@ -225,6 +241,33 @@ def _renew(node: Node) -> None:
     while parent is not None:
         heapq.heapreplace(parent.heap, node.key())
         node, parent = parent, parent.parent
+
+
+def _climb(heap: list[tuple[float, int, Job]], node: Node, job: Job) -> None:
+    """`_rise` for the common step: of one executor, in a child of the root whose heap this is."""
+    share, gain, below = job.share, job.shares, node.heap
+    fair = job.fair = job.fair + 1
+    if fair < job.demand:
+        rank = job.rank if fair < job.live else job.rank_new
+        heapq.heapreplace(below, ((fair + 1) * share - job.boost, rank, job))
+    else:
+        heapq.heappop(below)
+    if node.high or gain[2] or gain[3]:
+        node.rise(gain, fair * share)
+        low = node.vector
+    else:
+        low = node.low
+        node.low = node.vector = low = (low[0] + gain[0], low[1] + gain[1], low[2], low[3])
+        node.level = max(node.level, fair * share)
+    if not below:
+        heapq.heappop(heap)
+    elif low[2] or low[3] or not below[0][2].plain or (node.parent is not None and node.parent.fifo):
+        heapq.heapreplace(heap, node.key())
+    else:
+        _, rank, job = below[0]
+        gain = job.shares
+        cores, memory = low[0] + gain[0], low[1] + gain[1]
+        heapq.heapreplace(heap, ((cores if cores > memory else memory) / node.weight - node.boost, rank, job))
 
 
 def _rise(job: Job, count: int) -> None:

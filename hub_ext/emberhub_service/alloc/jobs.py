@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from emberhub.wire.resources import KINDS
 
@@ -75,20 +76,26 @@ def gather(snapshot: Snapshot) -> Field:
     reach: dict[object, Reach] = {}
     kinds: dict[object, int] = {}
     accounts: dict[tuple[int, ...], dict[int, tuple[int, ...]]] = {}
-    for cluster in sorted(snapshot.clusters, key=lambda cluster: cluster.id):
-        job = _job(work, cluster, index)
+    guards = {
+        name: (guarantees, tuple([guarantee.left for guarantee in guarantees]))
+        for name, guarantees in work.protected.items()
+    }
+    sizes: dict[Amount, tuple[Shares, float]] = {}
+    for cluster in sorted(snapshot.clusters, key=attrgetter("id")):
+        job = _job(work, cluster, index, sizes)
         if cluster.queue not in leaves:
             work.problems[job.id] = ("B", f"There is no queue {cluster.queue!r} for clusters any more: choose another.")
             job.demand = min(job.demand, job.live)
         else:
             job.caps = leaves[cluster.queue][1]
-            job.guarantees = work.protected[cluster.queue]
-            job.guards = tuple(guarantee.left for guarantee in job.guarantees)
+            job.guarantees, job.guards = guards[cluster.queue]
         if job.caps not in accounts:
             accounts[job.caps] = {number: (number, *job.caps) for number in range(len(pools))}
         job.accounts = accounts[job.caps]
         _reach(work, job, reach)
-        job.places = job.reach + tuple(pool for pool in sorted(job.at) if pool not in job.reach)
+        job.places = job.reach
+        if outside := [pool for pool in sorted(job.at) if pool not in job.reach]:
+            job.places += tuple(outside)
         if len(job.places) > 1 or not job.reach:
             job.slots, job.split = dict(job.at), True
         alike = (job.need, job.reach, job.caps, job.guarantees)
@@ -144,15 +151,17 @@ def _most(queue: Queue) -> list[int | None]:
     ]
 
 
-def _job(work: Field, cluster: Cluster, index: dict[str, int]) -> Job:
+def _job(work: Field, cluster: Cluster, index: dict[str, int], sizes: dict[Amount, tuple[Shares, float]]) -> Job:
     """A cluster's demand and holdings. A gang asks for all of itself, never for less (F)."""
     need = cluster.executor.amounts()
-    shares: Shares = tuple(has / all_ if all_ else 0.0 for has, all_ in zip(need, work.total, strict=True))  # type: ignore[assignment]
+    if need not in sizes:
+        a, b, c, d = [has / all_ if all_ else 0.0 for has, all_ in zip(need, work.total, strict=True)]
+        sizes[need] = (a, b, c, d), max(a, b, c, d)
+    shares, share = sizes[need]
     held = [executor for executor in cluster.executors if not executor.revoked]
     leaving, live = len(cluster.executors) - len(held), len(held)
-    counts: dict[str, int] = {}
-    for executor in held:
-        counts[executor.pool] = counts.get(executor.pool, 0) + 1
+    names = [executor.pool for executor in held]
+    counts = {name: names.count(name) for name in dict.fromkeys(names)}
     began = min([executor.since for executor in held], default=math.inf) - work.snapshot.rules.executor_start
     marked = live - [executor.reclaiming for executor in held].count(None)
     for promise in cluster.promises:
@@ -176,7 +185,7 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int]) -> Job:
         cluster.user,
         need,
         shares,
-        max(shares),
+        share,
         demand,
         floor,
         gang,
@@ -226,7 +235,7 @@ def _hang(work: Field, leaves: dict[str, tuple[Node, tuple[int, ...]]]) -> None:
     rules = work.snapshot.rules
     mean = math.fsum(job.share for job in work.jobs) / len(work.jobs) if work.jobs else 0.0
     mine: dict[tuple[str, str], list[Job]] = {}
-    for job in sorted(work.jobs, key=lambda job: job.id):
+    for job in sorted(work.jobs, key=attrgetter("id")):
         if job.cluster.queue in leaves:
             mine.setdefault((job.cluster.queue, job.user), []).append(job)
     for (queue, user), jobs in sorted(mine.items()):
@@ -238,5 +247,7 @@ def _hang(work: Field, leaves: dict[str, tuple[Node, tuple[int, ...]]]) -> None:
             leaf.children.append(node)
         for job in jobs:
             job.parent, job.fifo = node, leaf.fifo
+            a, b, c, d = job.need
+            job.plain = bool(a and b and not (c or d or job.caps or leaf.fifo or job.gang > 1))
             job.boost = credit if leaf.policy == "user-fair" and node is leaf else 0.0
             node.children.append(job)
