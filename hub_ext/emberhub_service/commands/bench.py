@@ -4,7 +4,7 @@
 two pools, four queues with guarantees, users with one or two clusters, two shapes of executor, and more demand than
 there is: so each plan grants, refuses, reclaims and chooses victims. In a *contended* site, a tenth of the clusters has
 nothing and waits. In an *upheaval*, a third has, and all the others hold shares of long ago: six executors in ten have
-to move at once.
+to move at once. Beside each is measured a plan of the site once it has *settled*: what was asked back has gone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from emberhub.errors import EmberhubError
 
-from emberhub_service.alloc import plan
+from emberhub_service.alloc import apply, plan, remember
 from emberhub_service.alloc.model import Cluster, Executor, Pool, Promise, Queue, Resources, Snapshot, User
 from emberhub_service.commands import bench_idle, bench_rotation, bench_start, bench_workshop
 
-__all__ = ["configure", "contended", "exponent", "measure", "run"]
+__all__ = ["configure", "contended", "exponent", "measure", "run", "settled"]
 
 CLUSTERS = (10, 100, 1000, 10000)
 
@@ -131,6 +132,15 @@ def measure(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def settled(snapshot: Snapshot) -> Snapshot:
+    """The state after four plans ten seconds apart, when what was asked back has gone and what it was for has come."""
+    for _ in range(4):
+        decided = plan(snapshot)
+        snapshot = remember(apply(snapshot, decided, instantly=True), decided)
+        snapshot = msgspec.structs.replace(snapshot, now=snapshot.now + 10.0)
+    return snapshot
+
+
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     """The power of the size with which the time grows, by least squares on logarithms; needs two sizes."""
     x, y = [math.log(size) for size in sizes], [math.log(value) for value in seconds]
@@ -139,12 +149,17 @@ def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
 
 def _plans(args: argparse.Namespace) -> int:
     rows = []
-    print(f"{'clusters':>9} {'executors':>10} {'seconds':>9} {'memory':>10}  decisions")
+    print(f"{'clusters':>9} {'executors':>10} {'seconds':>9} {'settled':>9} {'memory':>10}  decisions")
     for clusters in args.clusters:
-        row = measure(contended(clusters, upheaval=args.upheaval))
+        site = contended(clusters, upheaval=args.upheaval)
+        row = measure(site)
+        row["settled_seconds"] = measure(settled(site))["seconds"]
         rows.append(row)
         made = ", ".join(f"{count} {kind}" for kind, count in sorted(row["decisions"].items()))
-        print(f"{clusters:>9} {row['executors']:>10} {row['seconds']:>9.4f} {row['peak_bytes'] / 1e6:>7.1f} MB  {made}")
+        print(
+            f"{clusters:>9} {row['executors']:>10} {row['seconds']:>9.4f} {row['settled_seconds']:>9.4f}"
+            f" {row['peak_bytes'] / 1e6:>7.1f} MB  {made}"
+        )
     report: dict[str, Any] = {"site": "upheaval" if args.upheaval else "contended", "plan": rows}
     large = [row for row in rows if row["clusters"] >= 100] or rows
     if len(large) > 1:
