@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from emberhub.wire.agent import ExecutorReport, Report
 from emberhub.wire.resources import Resources
-from emberhub_service.alloc.model import Reclaiming
+from emberhub_service.alloc.model import Reclaiming, Rules
 from emberhub_service.config import Site, parse_site
 from emberhub_service.control.live import DIP, LAUNCH_GRACE, Live
 from emberhub_service.control.snapshot import build_snapshot, choose_pool, counted
@@ -201,7 +201,7 @@ def test_the_snapshot_tells_all_that_is_counted_and_freezes_whom_it_does_not_hea
     alice.hear(report("0", "1", target=3), 102.0)
     alice.revoke(("1",))
     bob.link = None
-    taken = build_snapshot(Site(), [bob, alice], {}, 103.0)
+    taken = build_snapshot(Site(), Rules(), [bob, alice], {}, 103.0)
     first, second = taken.clusters
     assert (first.id, second.id) == ("c-alice", "c-bob")
     assert [(e.id, e.revoked) for e in first.executors] == [("0", False), ("1", True)]
@@ -209,12 +209,12 @@ def test_the_snapshot_tells_all_that_is_counted_and_freezes_whom_it_does_not_hea
     assert (first.frozen, second.frozen) == (False, True)
     held, promised, executors = counted([alice, bob], "main")
     assert (held, promised, executors) == (Resources.of(cores=2, memory="2G"), Resources.of(cores=1, memory="1G"), 2)
-    assert build_snapshot(Site(), [alice, bob], {}, 103.0) == taken
+    assert build_snapshot(Site(), Rules(), [alice, bob], {}, 103.0) == taken
 
 
 def test_a_cluster_whose_queue_is_gone_sits_in_one_that_is_for_everyone():
     site = parse_site("queues: {name: root, children: [{name: a, groups: [x]}, {name: b}]}")
-    taken = build_snapshot(site, [a_live(queue="gone")], {}, 1.0)
+    taken = build_snapshot(site, site.rules, [a_live(queue="gone")], {}, 1.0)
     assert taken.clusters[0].queue == "b"
 
 

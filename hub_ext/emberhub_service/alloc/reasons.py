@@ -11,6 +11,7 @@ from .fairness import Job
 from .jobs import Field
 from .ledger import Ledger
 from .model import Refuse, Resources
+from .rotation import turn
 
 __all__ = ["refusals"]
 
@@ -126,7 +127,7 @@ class _Reasons:
     def _turn(self, place: int) -> float:
         rules = self.work.snapshot.rules
         turns = -(-place // max(1, self.served))
-        return rules.rotation_quantum * turns + rules.reclaim_notice + rules.executor_start
+        return turn(rules) * turns + rules.reclaim_notice + rules.executor_start
 
     def _short(self, job: Job, pool: int | None) -> str:
         """The resource that is shortest for its next executor, in a pool or in the best of its reach."""

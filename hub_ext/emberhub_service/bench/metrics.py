@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import msgspec
 
+from ..alloc.model import Rules
+from ..alloc.rotation import turn
 from ..simulate.metrics import jain
 from .events import Application, Span, length, merge
 
@@ -22,8 +25,8 @@ DEFINITIONS = {
     "busy": "share of executor-seconds, from registration to end, in which a task ran",
     "pool": "task-seconds ÷ executors of the pool times makespan",
     "first executor": "longest time from any user's first job to that user's first executor",
-    "bound": "what rule D promises for it: quantum times ⌈users beyond executors ÷ executors⌉, notice, and the "
-    "shortest such time of the run, which is what a start takes",
+    "bound": "what rule D promises for it: a turn (the quantum, or six starts) times ⌈users beyond executors ÷ "
+    "executors⌉, notice, and the shortest such time of the run, which is what a start takes",
     "longest wait": "longest time for which any user had a job and no executor, first or later",
     "memory": "most of all processes together (PSS), clients included",
     "leaked": "executors left after the last user stopped, and processes left after the end",
@@ -185,7 +188,8 @@ def _bound(context: Context, users: int, starts: Sequence[float]) -> float | Non
     if context.quantum is None or not starts:
         return None
     turns = max(0, math.ceil((users - context.executors) / context.executors))
-    return context.quantum * turns + (context.notice if turns else 0.0) + min(starts)
+    length = turn(Rules(rotation_quantum=context.quantum, executor_start=statistics.median(starts)))
+    return length * turns + (context.notice if turns else 0.0) + min(starts)
 
 
 def _ratio(values: Sequence[float]) -> float | None:

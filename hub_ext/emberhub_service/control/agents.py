@@ -89,7 +89,9 @@ class Agents:
     def _report(self, live: Live, report: agent.Report, now: float) -> None:
         more = len(report.executors) > len(live.held) and live.report is not None
         ready = live.report is not None and live.report.endpoint is not None
-        live.hear(report, now)
+        took = live.hear(report, now)
+        if took is not None:
+            self.state.starts.append(took)
         if more and live.asked is not None:
             self.metrics.wait_seconds.observe(now - live.asked)
         if more and live.estimate is not None:

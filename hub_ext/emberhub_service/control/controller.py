@@ -135,7 +135,8 @@ class Controller:
 
     def snapshot(self) -> Snapshot:
         """What the allocator would be told now."""
-        return build_snapshot(self.state.site, self.state.lives.values(), self.state.users, self.state.clock())
+        state = self.state
+        return build_snapshot(state.site, state.rules(), state.lives.values(), state.users, state.clock())
 
     def _look_back(self, now: float) -> None:
         state = self.state

@@ -77,6 +77,8 @@ class Live:
     """Demand before it fell, which counts until `peak_until`."""
     peak_until: float = 0.0
     promised_since: float = 0.0
+    granted_at: float | None = None
+    """When the first of the executors that are on their way was promised; None once one has come."""
     failures: int = 0
     """How often in a row promised executors did not come."""
     paused_until: float = 0.0
@@ -126,7 +128,7 @@ class Live:
     def grant(self, executors: int, now: float) -> None:
         """Promise more."""
         if self.target <= len(self.kept()):
-            self.promised_since = now
+            self.promised_since = self.granted_at = now
         self.target = max(self.target, len(self.kept())) + executors
 
     def lower(self, target: int, grace: float = LAUNCH_GRACE) -> None:
@@ -175,8 +177,10 @@ class Live:
         self.link = link
         self.fresh = True
 
-    def hear(self, report: Report, now: float) -> None:
-        """Take over a report, which is the driver's whole state."""
+    def hear(self, report: Report, now: float) -> float | None:
+        """Take over a report, which is the driver's whole state. Returns the seconds from a promise to the first
+        executor that came of it, where this report has it.
+        """
         self.heard = now
         came = {e.id for e in report.executors} - self.since.keys()
         missing = self.target > len(self.kept())
@@ -211,9 +215,17 @@ class Live:
         self.idle_since = (
             now - report.idle if not report.wanted and not any(e.active_tasks for e in self.held) else None
         )
+        if not came or self.granted_at is None:
+            return None
+        took, self.granted_at = now - self.granted_at, None
+        return took
 
     def idle_from(self, executor: ExecutorReport) -> float:
-        """Since when an executor without a task counts as idle: its user may have asked for the cluster since."""
+        """Since when an executor without a task counts as idle: its user may have asked for the cluster since. Nobody
+        thinks before a spare executor, so that it goes at once when somebody could use it.
+        """
+        if self.record.warm:
+            return self.born
         return max(self.heard - executor.idle, self.record.last_active)
 
     # --- demand ---

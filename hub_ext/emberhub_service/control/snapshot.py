@@ -8,12 +8,12 @@ from emberhub.wire.resources import Resources
 from emberhub_spawner.profiles import Profile
 
 from ..alloc.constraints import parse
-from ..alloc.model import Cluster, Pool, Snapshot, User
+from ..alloc.model import Cluster, Pool, Rules, Snapshot, User
 from ..config import Site, leaves
 from .live import Live
 
 
-def build_snapshot(site: Site, lives: Iterable[Live], users: Mapping[str, User], now: float) -> Snapshot:
+def build_snapshot(site: Site, rules: Rules, lives: Iterable[Live], users: Mapping[str, User], now: float) -> Snapshot:
     """Everything that a decision depends on, at `now`. Clusters whose drivers are not heard are frozen."""
     known = {queue.name for queue in leaves(site.queues)}
     fallback = open_queue(site)
@@ -26,7 +26,7 @@ def build_snapshot(site: Site, lives: Iterable[Live], users: Mapping[str, User],
             for live in sorted(lives, key=lambda live: live.record.id)
         ),
         users=tuple(users[name] for name in sorted(users)),
-        rules=site.rules,
+        rules=rules,
     )
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from emberhub.wire import rest
+from msgspec.structs import replace
 
-from ..alloc.model import User
+from ..alloc.model import Rules, User
 from ..config import Site
 from ..records import ClusterRecord, Conflict, Records, RecordsUnavailable, UserRecord
 from .line import Line
@@ -23,6 +26,7 @@ from .views import cluster_view, essence
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+_STARTS = 15
 
 
 class Clock:
@@ -51,6 +55,8 @@ class State:
         """Clusters whose drivers exist."""
         self.line = Line()
         """Who waits for a driver to be started."""
+        self.starts: deque[float] = deque(maxlen=_STARTS)
+        """Seconds that executors took lately from their promise to their first sight."""
         self.users: dict[str, User] = {}
         self._store = records
         self._records = {record.id: record for record in records.clusters()}
@@ -60,6 +66,11 @@ class State:
         self._essences: dict[str, object] = {}
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self._recall_users()
+
+    def rules(self) -> Rules:
+        """The allocator's rules, with the time that an executor takes to start as it was measured lately."""
+        rules = self.site.rules
+        return replace(rules, executor_start=median(self.starts)) if self.starts else rules
 
     # --- records ---
 
