@@ -135,16 +135,25 @@ async def _serve(jvm: Jvm, agent: Agent, spark: Py4jSpark, stop: asyncio.Future[
 
 
 async def _warm_up(agent: Agent, port: int, connect_token: str) -> None:
-    """Once there is an executor and no user, run what users run first: then theirs is not the first."""
+    """While there is no user, plan what users run first; once there is an executor too, run it: then theirs is not
+    the first.
+    """
+    await agent.warm.wait()
+    await _rehearse("plan", port, connect_token)
     await agent.spare.wait()
+    await _rehearse("run", port, connect_token)
+
+
+async def _rehearse(what: str, port: int, connect_token: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "emberhub_driver.workload", str(port)),
+        *(sys.executable, "-m", "emberhub_driver.workload", what, str(port)),
         stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
         env=os.environ | {ENV_CONNECT_TOKEN: connect_token},
     )
     try:
         status = await process.wait()
-        log.info("warming up ended with status %d", status)
+        log.info("warming up (%s) ended with status %d", what, status)
     finally:
         if process.returncode is None:
             process.kill()

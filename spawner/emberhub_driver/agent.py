@@ -77,9 +77,10 @@ class Agent:
         """Seconds of this process's own running time without a word from the service."""
         self._gave_back = False
         self._backoff = RETRY_FIRST
-        self._warm = False
+        self.warm = asyncio.Event()
+        """Set while the driver is nobody's yet."""
         self.spare = asyncio.Event()
-        """Set once the driver, while it is nobody's yet, has an executor."""
+        """Set once it has an executor while it is nobody's."""
 
     async def run(self, stop: asyncio.Future[str]) -> str:
         """Serve until something says to stop: the service, the lease, Spark, or `stop`. Returns why, as a sentence.
@@ -116,7 +117,7 @@ class Agent:
                     return "Spark stopped by itself; the driver's log says why"
             self._report = await self._ask(self._watch.look)
             self._tell(self._report)
-            if self._warm and self._report.executors:
+            if self.warm.is_set() and self._report.executors:
                 self.spare.set()
             # Half a heartbeat, so that the report that each heartbeat brings is never late.
             pause = min(LOOK_QUIET, self._heartbeat / 2) if quiet(self._report) else LOOK_BUSY
@@ -239,7 +240,7 @@ class Agent:
         match message:
             case wire.Welcome():
                 self._lease, self._heartbeat, self._floor = message.lease, message.heartbeat, message.floor
-                self._warm = message.warm
+                (self.warm.set if message.warm else self.warm.clear)()
             case wire.Target():
                 await self._hold(message.executors)
             case wire.Reclaim():

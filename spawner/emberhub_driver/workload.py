@@ -1,9 +1,10 @@
 """What a notebook does first, done before anybody waits for it.
 
-The class-data archives are trained with it, and a warm driver runs it once on its spare executor: classes are loaded,
-code is compiled and Python's worker is there when its user's first query comes.
+The class-data archives are trained with it. A warm driver has it planned, and once there is a spare executor, run on
+that: classes are loaded, code is compiled and Python's worker is there when its user's first query comes.
 
-`python -m emberhub_driver.workload PORT` runs it at the lowest priority, with Spark Connect's token in the environment.
+`python -m emberhub_driver.workload plan|run PORT` does so at the lowest priority, with Spark Connect's token in the
+environment.
 """
 
 from __future__ import annotations
@@ -37,6 +38,19 @@ def run(at: Endpoint, token: str, work: Path | None = None) -> None:
     session.stop()
 
 
+def plan(at: Endpoint, token: str) -> None:
+    """The part for which no executor is needed."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark.sql import functions as fn  # noqa: PLC0415
+
+    session = SparkSession.builder.remote(f"sc://localhost:{at.port}/;token={token}").create()
+    rows = session.range(2000, numPartitions=2).select("id", (fn.col("id") % 7).alias("k"), fn.rand(1).alias("x"))
+    rows.join(rows.groupBy("k").agg(fn.max("x").alias("top"), fn.count("*")), "k").filter("x > 0.5").orderBy(
+        "k"
+    ).explain("codegen")
+    session.stop()
+
+
 def _through_a_file(session: Any, rows: Any, work: Path) -> Any:
     rows.write.parquet(str(work / "rows"))
     return session.read.parquet(str(work / "rows"))
@@ -45,7 +59,7 @@ def _through_a_file(session: Any, rows: Any, work: Path) -> Any:
 def main() -> int:
     """Run it against the driver that listens on this machine."""
     os.nice(19)
-    run(Endpoint("localhost", int(sys.argv[1])), os.environ.pop(ENV_CONNECT_TOKEN))
+    {"plan": plan, "run": run}[sys.argv[1]](Endpoint("localhost", int(sys.argv[2])), os.environ.pop(ENV_CONNECT_TOKEN))
     return 0
 
 

@@ -51,6 +51,14 @@ def victims(*holders: ACluster) -> list[str]:
     return decide(a_site(a_pool(cores=8, memory="8G"), *holders, a_cluster("new").wanting(1))).asked()
 
 
+def test_a_clusters_only_executor_stays_while_others_are_still_on_their_way_to_it() -> None:
+    begun = a_cluster("begun").wanting(4).holding(1).promised(3)
+    asking = a_cluster("asking").wanting(1)
+    assert decide(a_site(POOL, begun, asking)).asked("begun") == []
+    come = a_cluster("begun").wanting(4).holding(2).promised(2)
+    assert len(decide(a_site(POOL, come, asking)).asked("begun")) == 1
+
+
 def test_the_idle_goes_first() -> None:
     assert victims(a_cluster("a").wanting(7).holding(7).holding(1, busy=False)) == ["a-7"]
 

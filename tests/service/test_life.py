@@ -227,7 +227,7 @@ async def test_versions_grow_across_a_restart(site):
 
 async def test_waiting_ends_when_nothing_happens(running):
     cluster, _ = await running.start()
-    view = (await running.call("GET", f"api/clusters/{cluster}")).json
+    view = await running.until(cluster, lambda c: len(c["running"]) == 1)
     again = await running.call("GET", f"api/clusters/{cluster}?after={view['version']}&wait=0.2")
     assert again.json["version"] == view["version"]
 

@@ -29,9 +29,9 @@ async def test_two_busy_users_have_two_of_four_each(running):
 
 async def test_who_stops_asking_lends_and_has_it_back_in_two_phases(running):
     _, alice = await running.start("alice")
-    _, bob = await running.start("bob")
     await alice.work(wanted=9)
     await alice.until(holds(4))
+    _, bob = await running.start("bob")
     # Phase one, then two, and never the other way round.
     await bob.work(wanted=9)
     await asyncio.gather(alice.until(holds(2)), bob.until(holds(2)))
@@ -122,9 +122,9 @@ async def test_a_driver_may_offer_another_executor(running, site):
 
     site.script = lambda spec: Script(answer=offer if spec.user == "alice" else lambda _: ())
     _, alice = await running.start("alice")
-    _, bob = await running.start("bob")
     await alice.work(wanted=4)
     await alice.until(holds(4))
+    _, bob = await running.start("bob")
     await bob.work(wanted=1)
     await bob.until(lambda d: len(d.executors) == 1)
     revoked = [name for m in alice.heard if isinstance(m, agent.Revoke) for name in m.executors]
@@ -137,9 +137,9 @@ async def test_a_driver_may_ask_once_for_a_little_longer(running, site):
 
     site.script = lambda spec: Script(answer=ask if spec.user == "alice" else lambda _: ())
     _, alice = await running.start("alice")
-    _, bob = await running.start("bob")
     await alice.work(wanted=4)
     await alice.until(holds(4))
+    _, bob = await running.start("bob")
     await bob.work(wanted=1)
     await bob.until(lambda d: len(d.executors) == 1)
     taken = next(name for m in alice.heard if isinstance(m, agent.Revoke) for name in m.executors)

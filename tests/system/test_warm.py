@@ -14,7 +14,7 @@ SITE = a_site(2).replace("name: small", "name: small\n    warm: 1")
 def warm(hub: Hub) -> list[str]:
     """Warm drivers that have been warmed up on an executor of their own."""
     logs = (hub.state / "backend" / "drivers").glob("w-*/driver.log")
-    return [log.parent.name for log in logs if "warming up ended with status 0" in log.read_text()]
+    return [log.parent.name for log in logs if "warming up (run) ended with status 0" in log.read_text()]
 
 
 def test_a_warm_driver_becomes_one_persons_cluster_and_is_never_used_twice(hub: Hub, clean: None) -> None:

@@ -191,6 +191,8 @@ def _entries(work: Field, job: Job, index: dict[str, int]) -> list[Entry]:
         data, work_lost = executor.cached_bytes + executor.shuffle_bytes, executor.active_tasks * executor.oldest_task
         what: What = (job, executor, index[executor.pool], leaves)
         found.append((when, order, busy, data, work_lost, recent, -since, name, executor.id, len(found), what))
+    if job.cluster.promises:
+        _leave_one(found, min([promise.since for promise in job.cluster.promises]) + rules.executor_start + hold)
     for promise in sorted(job.cluster.promises, key=lambda promise: (promise.since, promise.pool)):
         if promise.pool in index:
             until = promise.since + rules.executor_start + hold
@@ -200,6 +202,14 @@ def _entries(work: Field, job: Job, index: dict[str, int]) -> list[Entry]:
                 found.append((LATER, until, True, 0, 0.0, recent, 0.0, name, last, len(found), what))
     found.sort()
     return found
+
+
+def _leave_one(found: list[Entry], until: float) -> None:
+    """While others are on their way, a cluster's last present executor stays: what is promised has yet to come."""
+    if found and all(entry[0] == NOW for entry in found):
+        found.sort()
+        _, _, *rest, (job, executor, pool, _) = found[-1]
+        found[-1] = (LATER, until, *rest, (job, executor, pool, until))  # type: ignore[assignment]
 
 
 def _within_reach(job: Job, entries: list[Entry]) -> list[Entry]:

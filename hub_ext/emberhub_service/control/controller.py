@@ -15,11 +15,11 @@ from emberhub.wire import agent
 from ..alloc import advance, apply, plan, remember
 from ..alloc.model import CallOff, Grant, Plan, Reclaim, Reclaiming, Refuse, Revoke, Snapshot
 from ..records import RecordsUnavailable
+from .ahead import look_ahead
 from .live import Live
 from .metrics import Metrics
 from .snapshot import build_snapshot
 from .state import State
-from .warm import choose_spare
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Controller:
         self._look_back(now)
         for live in list(self.state.lives.values()):
             self._tend(live, now)
-        choose_spare(self.state.site, self.state.lives.values(), now)
+        look_ahead(self.state.site, self.state.lives.values(), now)
         snapshot = self.snapshot()
         settling = self.settling()
         decided = Plan() if settling else self._decide(snapshot)

@@ -92,8 +92,10 @@ class Live:
     """Since when it has wanted the executor that comes next."""
     estimate: tuple[float, float] | None = None
     """When the first estimate of this wait was made, and what it said in seconds (N)."""
-    spare: bool = False
-    """It is a warm driver that is to have an executor at hand for whoever takes it over."""
+    ahead: bool = False
+    """It may hold one executor before anybody asks for it."""
+    worked: bool = False
+    """It has had work."""
     farewell: str = ""
     """Why the driver said that it stops."""
     exited: bool = False
@@ -190,6 +192,7 @@ class Live:
         elif now >= self.peak_until:
             self.peak, self.peak_until = before, now + DIP
         self.report = report
+        self.worked = self.worked or (report.wanted > 0 and not self.record.warm)
         self.since = {e.id: self.since.get(e.id, now - e.age) for e in report.executors}
         present = self.since.keys()
         self.revoked &= present
@@ -232,7 +235,7 @@ class Live:
 
     def wanted(self, now: float) -> int:
         """Executors that its work could use, before floor and ceiling."""
-        wanted = int(self.spare) if self.record.warm else self._believed(now)
+        wanted = max(int(self.ahead), 0 if self.record.warm else self._believed(now))
         return min(wanted, len(self.kept())) if now < self.paused_until else wanted
 
     def _believed(self, now: float) -> int:

@@ -12,10 +12,8 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 
-from emberhub.wire.resources import Resources
 from emberhub_spawner.profiles import Profile
 
-from ..config import Site
 from ..records import ENDED, ClusterRecord
 from .live import Live
 from .snapshot import choose_pool, open_queue
@@ -49,14 +47,16 @@ def pick(state: State, record: ClusterRecord) -> Live | None:
         and (live.report is not None or not live.adopted)
     ]
     pool = choose_pool(state.site, record.executor, profile, state.lives.values())
-    return min(found, key=lambda live: _rank(live, pool), default=None)
+    return min(found, key=lambda live: rank(live, pool), default=None)
 
 
-def _rank(live: Live, pool: str) -> tuple[bool, bool, bool, float, str]:
-    return not _ready(live), live.record.pool != pool, not live.held, live.record.created, live.record.id
+def rank(live: Live, pool: str) -> tuple[bool, bool, bool, float, str]:
+    """Who is taken over first: ready ones, in this pool, with an executor, the oldest."""
+    return not ready(live), live.record.pool != pool, not live.held, live.record.created, live.record.id
 
 
-def _ready(live: Live) -> bool:
+def ready(live: Live) -> bool:
+    """Whether its driver takes work."""
     return live.link is not None and live.report is not None and live.report.endpoint is not None
 
 
@@ -66,28 +66,7 @@ def usable(record: ClusterRecord, profile: Profile) -> bool:
     return record.profile == profile.name and same and record.goal == "running"
 
 
-def choose_spare(site: Site, lives: Iterable[Live], now: float) -> None:
-    """Let the warm driver whose turn is next hold one executor, as long as nobody else could use its room.
-
-    The spare executor is a demand like another's, but one that is made only where all the rest is served.
-    """
-    lives = list(lives)
-    for live in lives:
-        live.spare = False
-    ready = [live for live in lives if live.record.warm and _ready(live) and live.record.goal == "running"]
-    if not ready:
-        return
-    first = min(ready, key=lambda live: _rank(live, live.record.pool))
-    pool = next(pool for pool in site.pools if pool.name == first.record.pool)
-    taken = Resources()
-    for live in lives:
-        if live is not first and live.record.pool == pool.name:
-            taken += live.record.executor * max(len(live.held) + live.promised(), live.demand(now))
-    coming = len(first.held) + first.promised() > 0 or not _just_started((live.record for live in lives), now)
-    first.spare = coming and (taken + first.record.executor).fits_in(pool.capacity)
-
-
-def _just_started(records: Iterable[ClusterRecord], now: float) -> bool:
+def just_started(records: Iterable[ClusterRecord], now: float) -> bool:
     """Whether somebody has just got a driver."""
     return any(not record.warm and now < record.started + _PEOPLE_FIRST for record in records)
 
@@ -146,10 +125,12 @@ class WarmDrivers:
         return min(profile.warm, max(1, len(self._people - served)))
 
     def _busy(self, now: float) -> bool:
-        """Warm drivers are started one by one, while nobody else's is."""
-        records = self._state.records()
-        return _just_started(records, now) or any(
-            r.status in ("pending", "starting") or (r.goal == "running" and r.status in ENDED) for r in records
+        """Warm drivers are started one by one, while nobody else's is and no executor is on its way or waited for."""
+        records, lives = self._state.records(), self._state.lives.values()
+        return (
+            just_started(records, now)
+            or any(r.status in ("pending", "starting") or (r.goal == "running" and r.status in ENDED) for r in records)
+            or any(live.waiting_since is not None or live.promised() for live in lives if not live.record.warm)
         )
 
     def _let_go(self, record: ClusterRecord, why: str) -> None:
