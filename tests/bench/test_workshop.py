@@ -10,7 +10,7 @@ from emberhub_service.bench.metrics import Metrics
 from emberhub_service.bench.notebooks import NOTEBOOKS
 from emberhub_service.bench.plans import Plan
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.support.hub import Hub, Work, a_site, doze
 
 from .conftest import soon
 
-pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(600)]
 
 SITE = a_site(2, "rules: {min_hold: 1s, idle_after: 2s, reclaim_notice: 1s}\nlease: 60s\nheartbeat: 2s\n")
 

@@ -10,7 +10,13 @@ from tests.support.site import Site
 
 from .conftest import soon
 
-pytestmark = [pytest.mark.spark, pytest.mark.chaos, pytest.mark.timeout(300), pytest.mark.usefixtures("whole")]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.chaos,
+    pytest.mark.long,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("whole"),
+]
 
 SITE = a_site(
     3,

@@ -17,7 +17,13 @@ from tests.support.site import Site
 
 from .conftest import soon
 
-pytestmark = [pytest.mark.spark, pytest.mark.chaos, pytest.mark.timeout(300), pytest.mark.usefixtures("whole")]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.chaos,
+    pytest.mark.long,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("whole"),
+]
 
 LEASE = 8
 SITE = a_site(

@@ -16,7 +16,7 @@ from tests.support.site import Site
 
 from .conftest import same, soon, stop_all
 
-pytestmark = [pytest.mark.spark, pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.spark, pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(300)]
 
 SITE = a_site(2, "rules: {min_hold: 1s, idle_after: 2s, reclaim_notice: 1s}\nlease: 60s\nheartbeat: 1s\n")
 ROOM = 24 << 20

@@ -35,7 +35,7 @@ from emberhub.wire.resources import Resources
 from ..backend import Driver, DriverSpec, StartFailed
 from .engine import EngineClient
 from .environment import for_driver
-from .processes import Identity, clear, marked
+from .processes import Identity, clear, marked, sweep
 from .reasons import why
 
 log = logging.getLogger("emberhub.local")
@@ -88,6 +88,7 @@ class LocalBackend:
         self._on_exit: Callable[[Driver], None] | None = None
         self._engine: EngineClient | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._sweeps: set[asyncio.Task[None]] = set()
 
     async def open(self, on_exit: Callable[[Driver], None]) -> list[Driver]:
         self._on_exit = on_exit
@@ -265,6 +266,9 @@ class LocalBackend:
             del self._drivers[running.cluster]
         log.info("driver of %s ended: %s", running.cluster, message)
         running.gone.set()
+        sweeping = asyncio.create_task(sweep(mark(running.cluster, running.generation)))
+        self._sweeps.add(sweeping)
+        sweeping.add_done_callback(self._sweeps.discard)
         if self._on_exit is not None:
             self._on_exit(Driver(running.cluster, running.generation, alive=False, message=message))
 
@@ -278,7 +282,7 @@ class LocalBackend:
 
     async def _end_watching(self) -> None:
         burials = [each.burial for each in self._drivers.values() if each.burial is not None]
-        tasks = [task for task in (self._watcher, *burials) if task is not None]
+        tasks = [task for task in (self._watcher, *burials, *self._sweeps) if task is not None]
         self._watcher = None
         for task in tasks:
             task.cancel()

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 from emberhub.wire.driver import ENV_MARK
 
+_SWEEPS = (1.0, 3.0, 8.0, 20.0)
+"""Seconds between looks at a driver that is gone: a busy worker may take long to launch an executor."""
 _POLL = 0.1
 _PROC = Path("/proc")
 
@@ -94,3 +96,10 @@ async def clear(mark: str, patience: float) -> None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
         await asyncio.sleep(_POLL)
+
+
+async def sweep(mark: str) -> None:
+    """End what still appears under this mark: an executor that was being launched just as its driver ended."""
+    for pause in _SWEEPS:
+        await asyncio.sleep(pause)
+        await clear(mark, patience=0)
