@@ -126,7 +126,7 @@ class FakeDriver:
         """Send the whole state."""
         if self._socket is not None:
             # What is lost here is sent again on the next connection.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, WebSocketError):
                 await self.say(
                     agent.Report(
                         wanted=self.wanted,
