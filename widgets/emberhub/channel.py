@@ -23,8 +23,8 @@ PAUSE = 10.0
 _NO_WORK = {"ReleaseSession", "ReleaseExecute", "Interrupt", "FetchErrorDetails", "GetStatus"}
 """Calls about what a driver still has: not worth a new one."""
 _CLEARING = ("remove_cached_remote_relation_command", "ml_command")
-_LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED)
-"""What a driver that has gone answers, or another user's that got its port."""
+_LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.CANCELLED)
+"""What a driver that has gone answers, or another user's that got its port, or one that ends in the middle."""
 
 
 class Move(NamedTuple):
