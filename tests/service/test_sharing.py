@@ -92,9 +92,9 @@ async def test_how_far_an_estimate_was_off_is_recorded(running):
     _, bob = await running.start("bob")
     await bob.work(wanted=9)
     await bob.until(holds(4))
-    _, alice = await running.start("alice")
+    cluster, alice = await running.start("alice")
     await alice.work(wanted=1)
-    await alice.until(holds(1))
+    await running.until(cluster, lambda c: len(c["running"]) == 1)
     text = (await running.call("GET", "metrics", who="admin")).text
     numbers = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert float(numbers["emberhub_wait_seconds_count"]) >= 1
