@@ -141,30 +141,18 @@ class Requests:
         return self._meet(record, body), False
 
     def _insert(self, person: Person, body: rest.CreateCluster, profile: Profile) -> rest.Cluster:
-        now = self._state.clock()
         wanted = body.executors or rest.ExecutorRange(profile.min, profile.max)
-        record = ClusterRecord(
+        record = ClusterRecord.asked_for(
+            self._state.clock(),
             id=f"c-{secrets.token_hex(8)}",
             user=person.name,
             name=body.name,
             profile=profile.name,
             queue=self._queue(person),
-            pool="",
             executor=profile.executor,
             floor=wanted.min,
             ceiling=wanted.max,
             conf=body.conf,
-            status="pending",
-            goal="running",
-            generation=0,
-            agent_token_hash="",
-            connect_token="",
-            created=now,
-            started=0.0,
-            last_active=now,
-            message="",
-            restarted="",
-            version=1,
         )
         self._check_range(wanted, profile)
         try:

@@ -141,28 +141,17 @@ class WarmDrivers:
     def _start(self, profile: Profile, now: float) -> None:
         name = f"w-{secrets.token_hex(8)}"
         self._state.insert(
-            ClusterRecord(
+            ClusterRecord.asked_for(
+                now,
                 id=name,
                 user="",
                 name=name,
                 profile=profile.name,
                 queue=open_queue(self._state.site),
-                pool="",
                 executor=profile.executor,
                 floor=0,
                 ceiling=1,
                 conf=profile.conf,
-                status="pending",
-                goal="running",
-                generation=0,
-                agent_token_hash="",
-                connect_token="",
-                created=now,
-                started=0.0,
-                last_active=now,
-                message="",
-                restarted="",
-                version=1,
             )
         )
         self._reconcile(name)

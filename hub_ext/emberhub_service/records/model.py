@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -73,6 +73,25 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     """
     resumable: int = 0
     """The first generation since which it was only ever parked: see `rest.Cluster`."""
+
+    @classmethod
+    def asked_for(cls, now: float, **what: Any) -> ClusterRecord:
+        """A record of what was just asked for, at `now`; nothing has been started for it."""
+        return cls(
+            pool="",
+            status="pending",
+            goal="running",
+            generation=0,
+            agent_token_hash="",
+            connect_token="",
+            created=now,
+            started=0.0,
+            last_active=now,
+            message="",
+            restarted="",
+            version=1,
+            **what,
+        )
 
     @property
     def warm(self) -> bool:
