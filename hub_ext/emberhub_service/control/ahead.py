@@ -5,7 +5,7 @@ It is a demand like another's, made only where its room is free: nobody waits be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from emberhub.wire.resources import Resources
 
@@ -30,10 +30,8 @@ def look_ahead(site: Site, lives: Iterable[Live], now: float) -> None:
     usable = [live for live in lives if live.record.goal == "running" and ready(live)]
     expecting = [live for live in usable if not live.record.warm and not live.worked]
     expecting = [live for live in expecting if now < live.record.started + _FIRST_QUERY]
-    rooms = {pool.name: pool.capacity for pool in site.pools}
-    for live in lives:
-        if live not in expecting:
-            rooms[live.record.pool] -= live.record.executor * max(_taken(live), min(1, live.demand(now)))
+    others = [live for live in lives if live not in expecting]
+    rooms = _rooms(site, others, lambda live: min(1, live.demand(now)))
     for live in sorted(expecting, key=lambda live: (live.record.started, live.record.id)):
         if live.record.executor.fits_in(rooms[live.record.pool]):
             live.ahead = True
@@ -41,18 +39,17 @@ def look_ahead(site: Site, lives: Iterable[Live], now: float) -> None:
     warm = [live for live in usable if live.record.warm]
     first = min(warm, key=lambda live: rank(live, live.record.pool), default=None)
     if first is not None and (_taken(first) or not just_started((live.record for live in lives), now)):
-        first.ahead = _room_for(first, site, lives, now)
+        rooms = _rooms(site, [live for live in lives if live is not first], lambda live: live.demand(now))
+        first.ahead = first.record.executor.fits_in(rooms[first.record.pool])
+
+
+def _rooms(site: Site, lives: Iterable[Live], wanted: Callable[[Live], int]) -> dict[str, Resources]:
+    """What each pool has left beside what these clusters have, and want."""
+    rooms = {pool.name: pool.capacity for pool in site.pools}
+    for live in lives:
+        rooms[live.record.pool] -= live.record.executor * max(_taken(live), wanted(live))
+    return rooms
 
 
 def _taken(live: Live) -> int:
     return len(live.held) + live.promised()
-
-
-def _room_for(warm: Live, site: Site, lives: Iterable[Live], now: float) -> bool:
-    """Whether its executor fits beside all that others hold and want."""
-    room = next(pool.capacity for pool in site.pools if pool.name == warm.record.pool)
-    wanted = Resources()
-    for live in lives:
-        if live is not warm and live.record.pool == warm.record.pool:
-            wanted += live.record.executor * max(_taken(live), live.demand(now))
-    return (wanted + warm.record.executor).fits_in(room)

@@ -14,12 +14,10 @@ class Line:
         """Wait for a turn; whoever waits already keeps their place."""
         (self._warm if warm else self._people).setdefault(cluster)
 
-    def leave(self, cluster: str) -> bool:
-        """Wait no longer; returns whether it did wait."""
-        waited = cluster in self._people or cluster in self._warm
+    def leave(self, cluster: str) -> None:
+        """Wait no longer, if it did."""
         self._people.pop(cluster, None)
         self._warm.pop(cluster, None)
-        return waited
 
     def first(self, count: int) -> list[str]:
         """The `count` whose turn is next."""
