@@ -103,6 +103,28 @@ class Person:
             yield
 
 
+def ask_for_token(url: str, user: str, password: str) -> str:
+    """Log in with the password over HTTP, and make a token as the hub's token page does."""
+    jar = http.cookiejar.CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    with browser.open(f"{url}/hub/login", timeout=60):
+        pass
+    form = {"username": user, "password": password, "_xsrf": _xsrf(jar)}
+    with browser.open(f"{url}/hub/login?next=/hub/token", urllib.parse.urlencode(form).encode(), timeout=60):
+        pass
+    request = urllib.request.Request(
+        f"{url}/hub/api/users/{user}/tokens",
+        data=json.dumps({"note": "test"}).encode(),
+        headers={"X-XSRFToken": _xsrf(jar), "Content-Type": "application/json"},
+    )
+    with browser.open(request, timeout=60) as answer:
+        return str(json.load(answer)["token"])
+
+
+def _xsrf(jar: http.cookiejar.CookieJar) -> str:
+    return next(str(cookie.value) for cookie in jar if cookie.name == "_xsrf" and cookie.path.startswith("/hub"))
+
+
 class Hub:
     """`emberhub up`, run as a process."""
 
@@ -133,26 +155,9 @@ class Hub:
         return text if "Log in as" in text else ""
 
     def make_token(self, user: str) -> str:
-        """Log in with the password over HTTP, and make a token as the hub's token page does."""
+        """A token with which this person reaches the service."""
         secret = self.state / ("admin-password" if user == "admin" else "password")
-        jar = http.cookiejar.CookieJar()
-        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-        with browser.open(f"{self.url}/hub/login", timeout=60):
-            pass
-        form = {"username": user, "password": secret.read_text().strip(), "_xsrf": self._xsrf(jar)}
-        with browser.open(f"{self.url}/hub/login?next=/hub/token", urllib.parse.urlencode(form).encode(), timeout=60):
-            pass
-        request = urllib.request.Request(
-            f"{self.url}/hub/api/users/{user}/tokens",
-            data=json.dumps({"note": "test"}).encode(),
-            headers={"X-XSRFToken": self._xsrf(jar), "Content-Type": "application/json"},
-        )
-        with browser.open(request, timeout=60) as answer:
-            return str(json.load(answer)["token"])
-
-    @staticmethod
-    def _xsrf(jar: http.cookiejar.CookieJar) -> str:
-        return next(str(cookie.value) for cookie in jar if cookie.name == "_xsrf" and cookie.path.startswith("/hub"))
+        return ask_for_token(self.url, user, secret.read_text().strip())
 
     @functools.cache  # noqa: B019 (a hub lives as long as the tests of its module)
     def person(self, name: str) -> Person:

@@ -66,7 +66,7 @@ class Supervisor:
         self._process = self._launch("jupyterhub", "--config", str(self.hub.state / "jupyterhub_config.py"))
         until = time.monotonic() + START_TIMEOUT
         for path in ("/hub/health", "/services/emberhub/health"):
-            while not _answers(self.hub.url + path):
+            while not answers(self.hub.url + path):
                 if time.monotonic() > until:
                     raise EmberhubError(
                         f"the hub did not answer at {path} in {START_TIMEOUT:.0f} s; see {self.hub.log}"
@@ -150,7 +150,8 @@ class Supervisor:
         self._launch("emberhub_service", "--shutdown", *service).wait(STOP_TIMEOUT)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a page can be had there."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as answer:
