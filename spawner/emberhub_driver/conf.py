@@ -20,7 +20,12 @@ SMALLEST_HEAP = 450 * MIB
 REVOKE_LIMIT = 30
 """Seconds that a revoked executor may take to move its blocks before Spark kills it."""
 
-_DEFAULTS = {"spark.log.level": "WARN", "spark.ui.showConsoleProgress": "false"}
+_DEFAULTS = {
+    "spark.log.level": "WARN",
+    "spark.ui.showConsoleProgress": "false",
+    # Spark's 2 seconds are longer than most queries of a class.
+    "spark.connect.progress.reportInterval": "500ms",
+}
 # Keys by which a user's settings could ask Spark for executors, or open or close its doors. The service refuses them
 # by name; here they are dropped whatever it let through.
 _DROPPED = (
@@ -94,9 +99,9 @@ def driver_properties(config: DriverConfig, *, secret: str, executor_archive: st
             "spark.executorEnv.PYTHONHASHSEED": "0",
             "spark.ui.enabled": "false",
         }
-        | _authenticated(secret)
+        | _authenticated(secret, config.spark_secret_file)
         | _driven_from_outside()
-        | _connect(config.host)
+        | _connect(config.host, config.connect_port)
     )
 
 
@@ -112,8 +117,8 @@ def executor_options(archive: str = "") -> str:
     return f"{options} -XX:SharedArchiveFile={archive}" if archive else options
 
 
-def _authenticated(secret: str) -> dict[str, str]:
-    return {
+def _authenticated(secret: str, file: str) -> dict[str, str]:
+    return ({"spark.authenticate.secret.file": file} if file else {}) | {
         "spark.authenticate": "true",
         "spark.authenticate.secret": secret,
         "spark.authenticate.enableSaslEncryption": "false",
@@ -129,6 +134,8 @@ def _driven_from_outside() -> dict[str, str]:
         "spark.dynamicAllocation.minExecutors": "0",
         "spark.dynamicAllocation.shuffleTracking.enabled": "false",
         "spark.dynamicAllocation.executorAllocationRatio": "1.0",
+        # A pod that is not wanted any more and has not started yet goes after so long.
+        "spark.dynamicAllocation.executorIdleTimeout": "1s",
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
         "spark.storage.decommission.rddBlocks.enabled": "true",
@@ -139,11 +146,12 @@ def _driven_from_outside() -> dict[str, str]:
     }
 
 
-def _connect(host: str) -> dict[str, str]:
+def _connect(host: str, port: int) -> dict[str, str]:
     return {
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
-        "spark.connect.grpc.binding.address": host,
-        "spark.connect.grpc.binding.port": "0",
+        # A pod's addresses are its own; there the rehearsal comes from within, and the notebook from outside.
+        "spark.connect.grpc.binding.address": ("::" if ":" in host else "0.0.0.0") if port else host,  # noqa: S104
+        "spark.connect.grpc.binding.port": str(port),
     }
 
 

@@ -9,15 +9,39 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import pyarrow as pa
 from emberhub.wire import rest
-from pyspark.sql.connect.proto import base_pb2, base_pb2_grpc
+from pyspark.sql.connect.proto import base_pb2, base_pb2_grpc, types_pb2
 
 _DEFAULTS = {
     "spark.sql.shuffle.partitions": "200",
     "spark.connect.session.planCompression.threshold": "-1",
     "spark.connect.session.planCompression.defaultAlgorithm": "NONE",
 }
+Step = dict[str, Any]
 _tokens = (f"token-{number}" for number in itertools.count(1))
+
+
+def tasks(done: int, of: int, running: int = 1, stage: int = 0, read: int = 0) -> Step:
+    """A step of a query: so many tasks of one stage are done."""
+    told = base_pb2.ExecutePlanResponse.ExecutionProgress(num_inflight_tasks=running)
+    told.stages.add(stage_id=stage, num_tasks=of, num_completed_tasks=done, input_bytes_read=read, done=done == of)
+    return {"execution_progress": told}
+
+
+def numbers(*values: int) -> list[Step]:
+    """The last steps of a query: these rows, and a scan that read as many."""
+    table = pa.table({"id": pa.array(values, pa.int64())})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    schema = types_pb2.DataType()
+    schema.struct.fields.add(name="id", data_type=types_pb2.DataType(long=types_pb2.DataType.Long()))
+    batch = base_pb2.ExecutePlanResponse.ArrowBatch(row_count=len(values), data=sink.getvalue().to_pybytes())
+    metrics = base_pb2.ExecutePlanResponse.Metrics()
+    scan = metrics.metrics.add(name="Scan parquet ", plan_id=1, parent=0)
+    scan.execution_metrics["numOutputRows"].value = len(values)
+    return [{"schema": schema}, {"arrow_batch": batch}, {"metrics": metrics}]
 
 
 class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
@@ -30,6 +54,10 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         self.views: list[str] = []
         self.refused_views: set[str] = set()
         self.calls = 0
+        self.interrupted: list[str] = []
+        """Operations that a client asked to cancel."""
+        self.steps: list[Iterator[Step]] = []
+        """What each of the next queries reports, as it happens: `ExecutePlanResponse`'s own fields."""
         self._server = grpc.server(ThreadPoolExecutor(4))
         base_pb2_grpc.add_SparkConnectServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
@@ -72,11 +100,19 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         if view in self.refused_views:
             context.abort(grpc.StatusCode.INTERNAL, "there is no such table")
         self.views.append(view)
-        answer = base_pb2.ExecutePlanResponse(
-            **common, operation_id=request.operation_id or str(uuid.uuid4()), response_id=str(uuid.uuid4())
-        )
+        operation = request.operation_id or str(uuid.uuid4())
+        steps = self.steps.pop(0) if self.steps and request.plan.HasField("root") else iter(())
+        for step in steps:
+            if operation in self.interrupted:
+                context.abort(grpc.StatusCode.CANCELLED, "the query was interrupted")
+            yield base_pb2.ExecutePlanResponse(**common, operation_id=operation, response_id=str(uuid.uuid4()), **step)
+        answer = base_pb2.ExecutePlanResponse(**common, operation_id=operation, response_id=str(uuid.uuid4()))
         answer.result_complete.SetInParent()
         yield answer
+
+    def Interrupt(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.interrupted.append(request.operation_id)
+        return base_pb2.InterruptResponse(**self._common(request, context), interrupted_ids=[request.operation_id])
 
     def ReleaseExecute(self, request: Any, context: Any) -> Any:  # noqa: N802
         return base_pb2.ReleaseExecuteResponse(**self._common(request, context), operation_id=request.operation_id)

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 
@@ -23,6 +23,15 @@ PAUSE = 10.0
 _NO_WORK = {"ReleaseSession", "ReleaseExecute", "Interrupt", "FetchErrorDetails", "GetStatus"}
 """Calls about what a driver still has: not worth a new one."""
 _CLEARING = ("remove_cached_remote_relation_command", "ml_command")
+_ANSWERS = {"ExecutePlan", "ReattachExecute"}
+_WORKS = {
+    "sql_command",
+    "write_operation",
+    "write_operation_v2",
+    "merge_into_table_command",
+    "checkpoint_command",
+    "ml_command",
+}
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.CANCELLED)
 """What a driver that has gone answers, or another user's that got its port, or one that ends in the middle."""
 
@@ -34,6 +43,18 @@ class Move(NamedTuple):
     generation: int
     done: Callable[[str], None]
     """Called when it is there, with what it kept."""
+
+
+class Watcher(Protocol):
+    """Somebody who is told of each query: work that Spark reports the progress of."""
+
+    def began(self, operation: str) -> None:
+        """The query is about to be sent."""
+        ...
+
+    def heard(self, operation: str, response: Any) -> None:
+        """A message of its answer has come."""
+        ...
 
 
 Resume = Callable[[int], Move | None]
@@ -57,6 +78,7 @@ class Following(grpc.Channel):  # type: ignore[misc]
         """The start that the present driver is of."""
         self.client: weakref.ref[Any] | None = None
         """PySpark's client, once it is made."""
+        self.watcher: Watcher | None = None
         self.present = open_channel(to)
         self._memory = Memory()
         self._open_channel, self._resume = open_channel, resume
@@ -146,6 +168,9 @@ class _Call:
 
     def __call__(self, request: Any, **options: Any) -> Any:
         following, name = self._following, self._name
+        watcher = following.watcher if name in _ANSWERS else None
+        if watcher is not None and _is_query(name, request):
+            watcher.began(request.operation_id)
         channel = following.lead(name, request)
         made = self._made
         if made is None or made[0] is not channel:
@@ -161,7 +186,32 @@ class _Call:
             following.ended(name, request, None)
         elif not answer.add_callback(lambda: following.ended(name, request, answer.code())):
             following.ended(name, request, answer.code())
-        return answer
+        return answer if watcher is None else _Heard(answer, watcher, request.operation_id)
+
+
+class _Heard:
+    """An answer that is passed on as it comes, and told."""
+
+    def __init__(self, answer: Any, watcher: Watcher, operation: str) -> None:
+        self._answer, self._watcher, self._operation = answer, watcher, operation
+
+    def __iter__(self) -> _Heard:
+        return self
+
+    def __next__(self) -> Any:
+        response = next(self._answer)
+        self._watcher.heard(self._operation, response)
+        return response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+
+def _is_query(name: str, request: Any) -> bool:
+    """Whether PySpark reports its progress: registering a function and listening to streams are not queries."""
+    return name == "ExecutePlan" and (
+        request.plan.HasField("root") or request.plan.command.WhichOneof("command_type") in _WORKS
+    )
 
 
 def _only_clears(name: str, request: Any) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from . import session as sessions
 from .errors import ClusterFailed, EmberhubError, RequestRefused, ServiceUnavailable
 from .http import ENV_PROFILE, Service, from_environment
+from .notebook.feed import Feed
 from .progress import Progress, progress
 from .status import Status, waiting_for
 from .wire import rest
@@ -83,6 +84,7 @@ class Cluster:
         self._seen_at = time.monotonic()
         self._quiet = quiet
         self._session: SparkSession | None = None
+        self._feed = Feed(service, seen)
 
     @property
     def name(self) -> str:
@@ -123,6 +125,11 @@ class Cluster:
         if self._session is not None:
             sessions.drop(self._session)
         self._session = sessions.connect(self._connection(), self._seen, self._resume)
+        if not self._quiet:
+            from .notebook.bars import bars_for  # noqa: PLC0415 (a look at a cluster needs no bars)
+
+            if (bars := bars_for(self._feed)) is not None:
+                sessions.watch(self._session, bars)
         return self._session
 
     def _resume(self, generation: int) -> Move | None:

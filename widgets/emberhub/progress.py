@@ -86,12 +86,12 @@ def progress(quiet: bool = False) -> Progress:
     """A progress line that suits where this runs: a notebook, a terminal, a log, or nowhere if `quiet`."""
     if quiet:
         return Progress(Silent())
-    if _in_notebook():
+    if in_notebook():
         return Progress(Display())
     return Progress(Terminal() if sys.stderr.isatty() else Log())
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython and hasattr(ipython, "get_ipython") else None
     return hasattr(shell, "kernel")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
     from .channel import Resume
+    from .notebook.bars import Bars
 
 SPARK_DEFAULT_PARTITIONS = "200"
 PARTITIONS_PER_CORE = 3
@@ -61,6 +62,12 @@ def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) 
     session.client._channel.client = weakref.ref(session.client)
     _set_defaults(session, cluster)
     return session
+
+
+def watch(session: SparkSession, bars: Bars) -> None:
+    """Show the session's queries."""
+    session.client._channel.watcher = bars
+    session.registerProgressHandler(bars.progress)
 
 
 def generation(session: SparkSession) -> int:

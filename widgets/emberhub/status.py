@@ -106,6 +106,11 @@ def waiting_for(seen: rest.Cluster) -> str:
     return f"Cluster {seen.name}: {text.rstrip('.')}"
 
 
+def unmet_sentences(unmet: rest.Unmet) -> list[str]:
+    """Why a cluster has fewer executors than it wants, when it gets the next, and what would help."""
+    return [text for _, text in _unmet_rows(unmet)]
+
+
 def _unmet_rows(unmet: rest.Unmet) -> list[tuple[str, str]]:
     facts = [f"{unmet.executors} more wanted"]
     if unmet.place:

@@ -17,6 +17,9 @@ ENV_CONNECT_TOKEN = "SPARK_CONNECT_AUTHENTICATE_TOKEN"  # noqa: S105 (the name o
 ENV_SPARK_SECRET = "EMBERHUB_SPARK_SECRET"  # noqa: S105 (the name of a variable)
 """Secret of Spark's own connections, where the engine's daemons share one. Without it a driver makes its own."""
 
+ENV_HOST = "EMBERHUB_DRIVER_HOST"
+"""The driver's own address, where only the driver can know it: in a pod."""
+
 ENV_MARK = "EMBERHUB_DRIVER"
 """Carried by every process of a driver, its executors and their Python workers included: its `mark`. By it a backend
 sees what is left of a driver."""
@@ -53,7 +56,12 @@ class DriverConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     driver_memory: int = 512 << 20
     """Bytes of JVM heap for the driver."""
     host: str = "127.0.0.1"
-    """Address that executors and Spark Connect clients reach the driver at."""
+    """Address that executors and Spark Connect clients reach the driver at; EMBERHUB_DRIVER_HOST goes before it."""
+    connect_port: int = 0
+    """Where Spark Connect listens; 0: wherever there is room."""
+    spark_secret_file: str = ""
+    """File that holds the secret of Spark's own connections, in the driver and in its executors alike. Without it the
+    engine hands the secret to executors."""
     lease: float = 60.0
     """Seconds; as in `Welcome`, for the time before the first one."""
     tuned: bool = True
