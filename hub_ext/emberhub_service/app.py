@@ -14,13 +14,17 @@ from urllib.parse import urlsplit
 from emberhub.errors import EmberhubError
 from jupyterhub.services.auth import HubAuth
 from traitlets import Bool, Unicode, default
-from traitlets.config import Application
+from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
 
 from .config import load_site
 from .service import BackendFactory, Service, capacities
 
-BACKENDS = {"local": "emberhub_spawner.local.LocalBackend", "fake": "emberhub_spawner.fake.FakeBackend"}
+BACKENDS = {
+    "local": "emberhub_spawner.local.LocalBackend",
+    "kubernetes": "emberhub_spawner.kubernetes.KubernetesBackend",
+    "fake": "emberhub_spawner.fake.FakeBackend",
+}
 _PARENT_POLL = 1.0
 
 
@@ -49,7 +53,7 @@ class EmberhubService(Application):
     ).tag(config=True)
     state_dir = Unicode("emberhub-state", help="Where records, logs and drivers' files are kept.").tag(config=True)
     db_url = Unicode("", help="SQLAlchemy's URL of the records. Default: a SQLite file in state_dir.").tag(config=True)
-    backend = Unicode("local", help="What runs drivers: 'local', 'fake', or the dotted name of a class.").tag(
+    backend = Unicode("local", help="What runs drivers: 'local', 'kubernetes', 'fake', or a class's dotted name.").tag(
         config=True
     )
     agent_url = Unicode(
@@ -111,7 +115,9 @@ class EmberhubService(Application):
             found: Any = import_item(name)
         except ImportError as wrong:
             raise EmberhubError(f"backend {self.backend!r} cannot be loaded: {wrong}") from None
-        return lambda directory, pools: found(directory=directory, pools=pools)
+        # A backend with settings of its own finds them in this configuration.
+        settings = {"parent": self} if issubclass(found, Configurable) else {}
+        return lambda directory, pools: found(directory=directory, pools=pools, **settings)
 
     def run(self, parent: int) -> int:
         """Serve until SIGTERM or SIGINT, or until the hub that started this (process `parent`) is gone."""

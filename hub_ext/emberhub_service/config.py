@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 from emberhub.wire.resources import Resources
+from emberhub_spawner.pods import Pod, read_pod
 from emberhub_spawner.profiles import DEFAULT, Profile, read_profiles
 from emberhub_spawner.reading import KEYS, Reader, read_file, read_text
 from emberhub_spawner.sparkconf import ALLOWED
@@ -29,6 +30,7 @@ _TOP = (
     "clusters_per_user",
     "starts_at_once",
     "allowed_conf",
+    "kubernetes",
 )
 _QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "children")
 _POLICIES = ("fair", "user-fair", "fifo")
@@ -66,6 +68,8 @@ class Site(msgspec.Struct, frozen=True):
     thirty at once would make every one of them slow."""
     allowed_conf: tuple[str, ...] = ALLOWED
     """Patterns of the `spark.*` settings that users may choose."""
+    kubernetes: Pod = Pod()
+    """How pods are made, where drivers run on Kubernetes. A profile's `pod` is laid over it."""
 
     def profile(self, name: str) -> Profile | None:
         """The profile of this name."""
@@ -126,6 +130,8 @@ def read_site(reader: Reader | None) -> Site:
         given["starts_at_once"] = fields["starts_at_once"].count(least=1, most=1000)
     if "allowed_conf" in fields:
         given["allowed_conf"] = _read_patterns(fields["allowed_conf"])
+    if "kubernetes" in fields:
+        given["kubernetes"] = read_pod(fields["kubernetes"])
     site = Site(**given)  # type: ignore[arg-type]
     if site.heartbeat * 2 > site.lease:
         place = fields.get("lease", fields.get("heartbeat", reader))

@@ -29,6 +29,7 @@ from .control.metrics import Metrics
 from .control.reconciler import Reconciler
 from .control.requests import Requests
 from .control.state import Clock, State
+from .control.troubles import Troubles
 from .control.warm import WarmDrivers
 from .control.watch import Watch
 from .records import open_records
@@ -97,7 +98,8 @@ class Service:
         self.server.add_sockets(sockets)
         self.watch = Watch(self.site, state, self._site_changed)
         self.warm = WarmDrivers(state, self.reconciler.enqueue, lambda: people_with_servers(self.auth))
-        self._tasks = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.warm.run())]
+        troubles = Troubles(state, self.backend)
+        self._tasks = [asyncio.create_task(each.run()) for each in (self.watch, self.warm, troubles)]
         log.info("the service listens on http://%s:%d%s", self.host, self.port, self.prefix)
 
     async def stop(self) -> None:

@@ -19,6 +19,7 @@ from emberhub.wire.driver import (
     ENV_AGENT_TOKEN,
     ENV_CONFIG,
     ENV_CONNECT_TOKEN,
+    ENV_HOST,
     ENV_MARK,
     ENV_SPARK_SECRET,
     FILE_APPLICATION,
@@ -68,14 +69,15 @@ def main() -> int:
 
 
 def read_config() -> DriverConfig:
-    """The config that EMBERHUB_DRIVER_CONFIG names. Raises EmberhubError."""
+    """The config that EMBERHUB_DRIVER_CONFIG names, with this driver's address. Raises EmberhubError."""
     path = os.environ.get(ENV_CONFIG)
     if not path:
         raise EmberhubError(f"{ENV_CONFIG} is not set: a driver is started by a backend, which sets it")
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=DriverConfig)
+        config = msgspec.json.decode(Path(path).read_bytes(), type=DriverConfig)
     except (OSError, msgspec.MsgspecError) as error:
         raise EmberhubError(f"the driver's config in {path} cannot be read: {error}") from error
+    return msgspec.structs.replace(config, host=os.environ.get(ENV_HOST) or config.host)
 
 
 def _take(name: str) -> str:

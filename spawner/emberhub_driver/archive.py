@@ -33,7 +33,15 @@ from emberhub.wire.resources import Resources
 
 from . import workload
 from .conf import driver_properties, executor_options, write_properties
-from .jvm import Jvm, SparkFailed, jars_fingerprint, quick_start_options, spark_environment
+from .jvm import (
+    FILE_CLASSPATH,
+    Jvm,
+    SparkFailed,
+    jars_fingerprint,
+    quick_start_options,
+    spark_environment,
+    workers_classpath,
+)
 from .spark import Py4jSpark
 
 log = logging.getLogger("emberhub.archive")
@@ -117,6 +125,7 @@ def _alone(path: Path) -> Iterator[bool]:
 def _train(java: Java, work: Path, made: Path) -> None:
     """Run Spark once with a small workload, and have driver and executor write their classes down as they exit."""
     base = _make_base(java, made)
+    (made / FILE_CLASSPATH).write_text(workers_classpath())
     config = DriverConfig(
         cluster="training",
         generation=1,

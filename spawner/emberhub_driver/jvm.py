@@ -38,6 +38,8 @@ _OPENED = (
     "java.security.jgss/sun.security.krb5",
 )
 _POLL = 0.02
+FILE_CLASSPATH = "classpath"
+"""Beside the class-data archives: the classpath of the executor that was trained, for executors in pods."""
 UNKNOWN_OPTIONS = "-XX:+IgnoreUnrecognizedVMOptions"
 """Without it no Java before 23 starts: `module_options` names what that one introduced."""
 STEADY_OPTIONS = (
@@ -80,6 +82,11 @@ def spark_home() -> Path:
 def classpath() -> str:
     """Spark's jars in a fixed order: the class-data archive is refused for any other."""
     return os.pathsep.join(str(jar) for jar in sorted((spark_home() / "jars").glob("*.jar")))
+
+
+def workers_classpath() -> str:
+    """Spark's jars as an executor has them that Spark's own scripts start: in the order of their directory."""
+    return os.pathsep.join(str(spark_home() / "jars" / name) for name in os.listdir(spark_home() / "jars"))  # noqa: PTH208
 
 
 def jars_fingerprint() -> str:

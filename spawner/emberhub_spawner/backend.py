@@ -7,10 +7,12 @@ a cluster has is settled between the service and the driver's agent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from emberhub.wire.resources import Resources
+
+from .pods import Pod
 
 
 class StartFailed(Exception):
@@ -35,6 +37,9 @@ class DriverSpec:
     """`spark.*` settings of profile and user."""
     lease: float
     """Seconds."""
+    driver_pod: Pod = field(default_factory=Pod)
+    executor_pod: Pod = field(default_factory=Pod)
+    """How pods are made, for backends that make pods."""
 
     def __repr__(self) -> str:
         # Tokens never reach a log, not even by accident.
@@ -72,6 +77,12 @@ class Backend(Protocol):
     async def stop(self, cluster: str, grace: float) -> None:
         """End the cluster's driver: politely, and after `grace` seconds by force. Returns when it is gone, with its
         executors and its files. A cluster without a driver is no error.
+        """
+        ...
+
+    async def trouble(self, cluster: str) -> str:
+        """Why the cluster's driver, or the executors that it was promised, do not come: as sentences for its user, as
+        far as the backend can see; empty where it sees nothing.
         """
         ...
 

@@ -33,6 +33,8 @@ class Script:
     """From a target to the executor."""
     executors_start: bool = True
     """Whether executors start at all."""
+    trouble: str = ""
+    """What the backend says of why its executors do not come."""
     drain: float = 0.0
     """From a revoke to the executor's end."""
     wanted: int = 0
@@ -268,6 +270,10 @@ class FakeBackend:
         if driver is not None:
             driver.die()
             await driver.ended()
+
+    async def trouble(self, cluster: str) -> str:
+        driver = self.drivers.get(cluster)
+        return driver.script.trouble if driver is not None else ""
 
     async def resize(self, pools: dict[str, Resources]) -> None:
         self.pools = pools

@@ -18,6 +18,8 @@ import jupyterhub
 SERVICE = "emberhub"
 ACCESS = f"access:services!service={SERVICE}"
 
+_PREFIX = f"/services/{SERVICE}"
+
 
 def configure(
     c: Any,
@@ -25,14 +27,17 @@ def configure(
     site: str | Path,
     state_dir: str | Path,
     service_url: str = "http://127.0.0.1:8089",
+    backend: str = "local",
+    reachable_at: str | None = None,
     notebook_url: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """Add the Emberhub service to JupyterHub's configuration `c`, and let every user reach it.
 
-    `service_url` is where the service listens, for the hub's proxy. `notebook_url` is where notebooks reach it, as
-    far as `/services/emberhub`; without it they go to `service_url`, which is right where they run on the same
-    machine. `environment` is added to the service's. The spawner class stays the site's choice: it must have
+    `service_url` is where the service listens, for the hub's proxy. `reachable_at` is where drivers and notebooks reach
+    it, such as http://hub:8089; without it they go to `service_url`, which is right on one machine. `notebook_url` is
+    where notebooks reach it if not there, as far as `/services/emberhub`. `backend` is what runs drivers: `local` or
+    `kubernetes`. `environment` is added to the service's. The spawner class stays the site's choice: it must have
     `emberhub_spawner.notebook.EmberhubSpawnerMixin` among its bases.
     """
     c.JupyterHub.services.append(
@@ -48,6 +53,8 @@ def configure(
                 "emberhub_service",
                 f"--EmberhubService.site={Path(site).absolute()}",
                 f"--EmberhubService.state_dir={Path(state_dir).absolute()}",
+                f"--EmberhubService.backend={backend}",
+                *([f"--EmberhubService.agent_url={_socket(reachable_at)}"] if reachable_at else []),
             ],
             "environment": dict(environment or {}),
         }
@@ -55,9 +62,14 @@ def configure(
     # So that it knows for how many people to keep a driver ready.
     c.JupyterHub.load_roles.append({"name": SERVICE, "services": [SERVICE], "scopes": ["list:users"]})
     _let_users_in(c)
-    prefix = f"/services/{SERVICE}"
-    c.EmberhubSpawnerMixin.emberhub_url = (notebook_url or service_url.rstrip("/") + prefix).rstrip("/")
+    at = (reachable_at or service_url).rstrip("/")
+    c.EmberhubSpawnerMixin.emberhub_url = (notebook_url or at + _PREFIX).rstrip("/")
     c.EmberhubSpawnerMixin.emberhub_site = str(Path(site).absolute())
+
+
+def _socket(address: str) -> str:
+    """Where drivers call a service at this address."""
+    return f"ws{address.rstrip('/').removeprefix('http')}{_PREFIX}/agent"
 
 
 def _let_users_in(c: Any) -> None:

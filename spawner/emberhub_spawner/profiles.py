@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from emberhub.wire.resources import Resources
 
+from .pods import Pod, read_pod
 from .reading import Reader, read_file
 from .sparkconf import loads_code, why_refused
 
@@ -24,6 +25,7 @@ _KEYS = (
     "prefers",
     "gang",
     "warm",
+    "pod",
 )
 
 
@@ -49,6 +51,8 @@ class Profile(msgspec.Struct, frozen=True):
     """Executors that work of this kind needs at once: it gets all of them or none."""
     warm: int = 0
     """Most drivers that are kept ready for people to come: one for each who is logged in without a cluster."""
+    pod: Pod = Pod()
+    """On Kubernetes, how its executors' pods are made."""
 
 
 DEFAULT = Profile(
@@ -108,6 +112,7 @@ def _read_profile(reader: Reader) -> Profile:
         needs=fields["needs"].text() if "needs" in fields else "",
         prefers=fields["prefers"].text() if "prefers" in fields else "",
         gang=gang,
+        pod=read_pod(fields["pod"]) if "pod" in fields else Pod(),
         warm=fields["warm"].count(most=100) if "warm" in fields else 0,
     )
 

@@ -80,6 +80,17 @@ class Reader:
             loader.dispose()
         return value
 
+    def value(self) -> object:
+        """Whatever stands here, of any depth, as YAML reads it."""
+        loader = yaml.SafeLoader("")
+        try:
+            value: object = loader.construct_document(self.node)
+        except (yaml.YAMLError, ValueError) as wrong:
+            raise self.error(f"cannot be read: {wrong}") from None
+        finally:
+            loader.dispose()
+        return value
+
     def text(self) -> str:
         """Text; a number is taken as written."""
         if not isinstance(self.node, yaml.ScalarNode) or self.scalar() is None:

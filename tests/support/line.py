@@ -10,11 +10,11 @@ import threading
 class Line:
     """Carries TCP connections from a port of its own to another. While it is cut, bytes wait, as on a real network."""
 
-    def __init__(self, to: int) -> None:
-        self._to = to
+    def __init__(self, to: int, host: str = "127.0.0.1") -> None:
+        self._to = (host, to)
         self._open = threading.Event()
         self._open.set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._ends: set[socket.socket] = set()
         self._threads = [self._begin(self._accept)]
@@ -51,7 +51,7 @@ class Line:
     def _carry(self, near: socket.socket) -> None:
         with near, contextlib.suppress(OSError):
             self._open.wait()
-            with socket.create_connection(("127.0.0.1", self._to), timeout=10) as far:
+            with socket.create_connection(self._to, timeout=10) as far:
                 far.settimeout(None)
                 self._ends |= {near, far}
                 back = self._begin(self._pump, far, near)

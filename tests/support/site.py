@@ -53,6 +53,9 @@ class _Whoami(BaseHTTPRequestHandler):
 class Site:
     """A state directory, and the service that runs over it. Drivers reach the service over a line that can be cut."""
 
+    host = "127.0.0.1"
+    """Where the service listens."""
+
     def __init__(self, directory: Path, site: str, environment: dict[str, str] | None = None) -> None:
         self.state = directory / "state"
         self.log = directory / "service.log"
@@ -63,8 +66,8 @@ class Site:
         self._hub_thread = threading.Thread(target=self._hub.serve_forever, daemon=True)
         self._hub_thread.start()
         self._port = free_ports(1)[0]
-        self.line = Line(self._port)
-        self.service = f"http://127.0.0.1:{self._port}/services/emberhub"
+        self.line = Line(self._port, self.host)
+        self.service = f"http://{self.host}:{self._port}/services/emberhub"
         self.admin = Person(self, "admin")
         self.process = self.launch()
         try:
@@ -86,8 +89,8 @@ class Site:
         service = {
             "site": self.yaml,
             "state_dir": self.state,
-            "service_url": f"http://127.0.0.1:{self._port}",
-            "agent_url": f"ws://127.0.0.1:{self.line.port}/services/emberhub/agent",
+            "service_url": f"http://{self.host}:{self._port}",
+            "agent_url": f"ws://{self.host}:{self.line.port}/services/emberhub/agent",
         }
         settings = [f"--EmberhubService.{key}={value}" for key, value in service.items()]
         return [sys.executable, "-m", "emberhub_service", *settings, *arguments]

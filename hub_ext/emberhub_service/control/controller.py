@@ -167,7 +167,8 @@ class Controller:
             return
         quiet = now - live.heard
         if record.status == "starting" and now > live.born + site.service.driver_start_timeout:
-            self._lose(live, f"Its driver was not ready after {site.service.driver_start_timeout:g} seconds.")
+            late = f"Its driver was not ready after {site.service.driver_start_timeout:g} seconds."
+            self._lose(live, f"{late} {live.trouble}".rstrip())
         elif live.link is None and record.status == "running" and quiet > 2 * site.lease + _LEASE_MARGIN:
             self._lose(live, f"Its driver was not heard from for {quiet:.0f} seconds.")
         elif record.status == "running" and live.link and live.idle_since is not None and not record.warm:
@@ -259,7 +260,8 @@ class Controller:
             place=0,
             estimate=left,
             cheapest="",
-            reason=f"Executors that were granted did not start within {patience:g} seconds; they are tried again soon.",
+            reason=f"Executors that were granted did not start within {patience:g} seconds; they are tried again soon."
+            f" {live.trouble}".rstrip(),
         )
 
     # --- signs of life ---

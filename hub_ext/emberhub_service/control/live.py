@@ -88,6 +88,8 @@ class Live:
     idle_since: float | None = None
     """Since when the cluster has had no work; None while it has some or is not known."""
     unmet: Refuse | None = None
+    trouble: str = ""
+    """What keeps its driver, or executors that were promised to it, as the backend sees it."""
     asked: float | None = None
     """Since when it has wanted the executor that comes next."""
     estimate: tuple[float, float] | None = None

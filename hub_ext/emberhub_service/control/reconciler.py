@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from emberhub.wire import agent
 from emberhub_spawner.backend import Backend, Driver, DriverSpec, StartFailed
+from emberhub_spawner.pods import Pod, of_driver, over
 
 from ..records import ENDED, ClusterRecord
 from .live import Live
@@ -184,6 +185,7 @@ class Reconciler:
         log.info(
             "starting cluster %s (%s of %s, generation %d)", record.id, record.name, record.user, record.generation
         )
+        pod = profile.pod if profile else Pod()
         spec = DriverSpec(
             cluster=record.id,
             generation=record.generation,
@@ -196,6 +198,8 @@ class Reconciler:
             executor=record.executor,
             conf={**(profile.conf if profile else {}), **record.conf},
             lease=self.state.site.lease,
+            driver_pod=of_driver(self.state.site.kubernetes, pod),
+            executor_pod=over(self.state.site.kubernetes, pod),
         )
         try:
             await self.backend.start(spec)

@@ -98,11 +98,13 @@ def _message(record: ClusterRecord, live: Live | None, state: rest.State, place:
     if state == "pending" and place > 1:
         others = "another cluster" if place == 2 else f"{place - 1} other clusters"
         return f"The cluster is number {place} in line: it is started after {others}, a few at a time."
+    if state == "starting" and live is not None and live.trouble:
+        return f"The driver does not start yet. {live.trouble}"
     if state != "running":
         return _MESSAGES.get(state, record.message)
     if live is not None and live.unmet is not None:
         return live.unmet.reason
-    return "Executors are on their way." if live is not None and live.promised() else ""
+    return (live.trouble or "Executors are on their way.") if live is not None and live.promised() else ""
 
 
 def _unmet(refuse: Refuse) -> rest.Unmet:

@@ -1,8 +1,7 @@
 """`LocalBackend`: drivers as processes of this machine, executors from a Spark standalone master and worker.
 
-In its directory, which only its user can read: the engine's files (see `engine`), and `drivers/`, with one private
-directory for each start of a cluster: `state.json` (who it is and which process, so that the next service can adopt
-it), `config.json`, `driver.log`, and Spark's scratch and warehouse.
+In its directory, which only its user can read: the engine's files, and `drivers/`, with a directory for each start of
+a cluster: `state.json` (its process, for the next service to adopt), `config.json`, `driver.log`, scratch, warehouse.
 """
 
 from __future__ import annotations
@@ -77,8 +76,7 @@ class LocalBackend:
 
     abandoned_after = 300.0
     """Seconds without any service after which Spark's master and worker end by themselves."""
-    tuned = True
-    """As in `DriverConfig`; a benchmark measures without."""
+    tuned = True  # As in DriverConfig; a benchmark measures without.
 
     def __init__(self, directory: Path, pools: dict[str, Resources]) -> None:
         """`pools` holds exactly one pool: what all executors together may use. Raises ValueError otherwise."""
@@ -147,10 +145,11 @@ class LocalBackend:
                     process.kill()
             await running.gone.wait()
 
+    async def trouble(self, cluster: str) -> str:
+        return ""  # One machine has room, or the pool says why not.
+
     async def resize(self, pools: dict[str, Resources]) -> None:
-        """Take over the pool's new size. Growth is offered at once; a smaller pool is kept by granting less, and by
-        the engine when it next starts. Raises ValueError unless there is exactly one pool.
-        """
+        """Growth is offered at once; a smaller pool is kept by granting less. Raises ValueError unless it is one."""
         self._pool = _only(pools)
         if self._engine is not None:
             self._engine.resize(self._pool)

@@ -1,0 +1,32 @@
+"""One cluster and one image for all tests here; a namespace of its own for each module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kube import ROOT, Kube, a_cluster
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[tuple[str, str]]:
+    with a_cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def kube(cluster: tuple[str, str]) -> Iterator[Kube]:
+    """A namespace with the rights that Emberhub needs."""
+    kubeconfig, image = cluster
+    kube = Kube(kubeconfig, f"emberhub-test-{next(_numbers)}", image)
+    kube.run("create", "namespace", kube.namespace)
+    try:
+        kube.run("apply", "--kustomize", str(Path(ROOT) / "helm-values" / "cluster"))
+        yield kube
+    finally:
+        kube.run("delete", "namespace", kube.namespace, "--wait=false")

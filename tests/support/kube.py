@@ -1,0 +1,143 @@
+"""A real Kubernetes cluster, Emberhub's image on it, and a service of this machine that runs drivers there.
+
+EMBERHUB_KUBE names a command that knows `up` (prints `export KUBECONFIG=…`), `image FOLDER REFERENCE [ARGUMENT…]` and
+`down`.
+EMBERHUB_TEST_IMAGE names an image that is there already; without it, one is built.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import emberhub
+import pytest
+import yaml
+
+from .hub import eventually
+from .site import Site
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "localhost/emberhub-spark:test"
+KINDS = "pods,secrets,services,configmaps,persistentvolumeclaims"
+
+
+class Kube:
+    """kubectl, as an administrator, in one namespace that is made for it."""
+
+    def __init__(self, kubeconfig: str, namespace: str, image: str) -> None:
+        self.kubeconfig, self.namespace, self.image = kubeconfig, namespace, image
+
+    def run(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
+        """The output of one kubectl command; `given` is its standard input."""
+        ran = subprocess.run(
+            ["kubectl", f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == 0 or not check, f"{arguments}: {ran.stderr}"
+        return ran.stdout
+
+    def get(self, kind: str, labels: str = "") -> list[dict[str, Any]]:
+        """Everything of this kind."""
+        chosen = [f"--selector={labels}"] if labels else []
+        items: list[dict[str, Any]] = json.loads(self.run("get", kind, "--output=json", *chosen))["items"]
+        return items
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        self.run("apply", "--filename=-", given="---\n".join(yaml.safe_dump(each) for each in manifests))
+
+    def pods(self, component: str, cluster: emberhub.Cluster | None = None) -> list[dict[str, Any]]:
+        """Emberhub's pods of this kind that are not on their way out."""
+        labels = f"app.kubernetes.io/component={component}" + (f",emberhub/cluster={cluster.id}" if cluster else "")
+        return [pod for pod in self.get("pods", labels) if "deletionTimestamp" not in pod["metadata"]]
+
+    def left(self) -> list[str]:
+        """What carries Emberhub's or Spark's labels."""
+        ours = [
+            f"{each['kind']} {each['metadata']['name']}" for each in self.get(KINDS, "app.kubernetes.io/name=emberhub")
+        ]
+        sparks = [f"{each['kind']} {each['metadata']['name']}" for each in self.get(KINDS, "spark-app-selector")]
+        return sorted({*ours, *sparks})
+
+    def host(self) -> str:
+        """The address of this machine on its way to the cluster, by which pods reach it too."""
+        server = self.run("config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((urlsplit(server).hostname or "", 9))
+            return str(probe.getsockname()[0])
+
+
+@contextmanager
+def a_cluster() -> Iterator[tuple[str, str]]:
+    """Path of the kubeconfig of a cluster that runs, and the image's reference."""
+    tool = os.environ.get("EMBERHUB_KUBE")
+    if not tool:
+        pytest.skip("EMBERHUB_KUBE names no command that starts a Kubernetes cluster")
+    ran = subprocess.run([tool, "up"], capture_output=True, text=True, timeout=300, check=False)
+    found = re.search(r"^export KUBECONFIG=(\S+)$", ran.stdout, re.MULTILINE)
+    if ran.returncode or found is None:
+        pytest.skip(f"the Kubernetes cluster does not start: {(ran.stderr or ran.stdout).strip()[-300:]}")
+    try:
+        yield found[1], os.environ.get("EMBERHUB_TEST_IMAGE") or _build(tool)
+    finally:
+        if not os.environ.get("EMBERHUB_KUBE_STAYS"):
+            subprocess.run([tool, "down"], capture_output=True, timeout=120, check=True)
+
+
+def _build(tool: str) -> str:
+    arguments = shlex.split(os.environ.get("EMBERHUB_IMAGE_ARGUMENTS", ""))
+    environment = os.environ | {"EMBERHUB_IMAGE_BUILDER": f"{tool} image", "EMBERHUB_IMAGE_TAG": "test"}
+    command = [ROOT / "images" / "build", "spark", "--", *arguments]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    return IMAGE
+
+
+class KubeSite(Site):
+    """A service of this machine whose drivers are pods."""
+
+    def __init__(self, directory: Path, site: str, kube: Kube) -> None:
+        self.kube = kube
+        self.host = kube.host()
+        super().__init__(directory, site, {"KUBECONFIG": kube.kubeconfig})
+
+    def _command(self, *arguments: str) -> list[str]:
+        more = ["--EmberhubService.backend=kubernetes", f"--KubernetesBackend.namespace={self.kube.namespace}"]
+        return [*super()._command(*arguments), *more]
+
+    def executors(self, cluster: emberhub.Cluster | None = None) -> list[str]:
+        """Spark's ids of the executors whose pods run."""
+        pods = self.kube.pods("executor", cluster)
+        return sorted(pod["metadata"]["labels"]["spark-exec-id"] for pod in pods if pod["status"]["phase"] == "Running")
+
+    def end(self) -> None:
+        super().end()
+        eventually(lambda: not self.kube.left(), "nothing of Emberhub's is left in Kubernetes", 30)
+
+
+def a_kube_site(image: str, executors: int, more: str = "") -> str:
+    """A site file for small pods that start quickly."""
+    return f"""
+pools: [{{name: main, cores: {executors}, memory: {executors}G}}]
+profiles:
+  - name: small
+    executor: {{cores: 1, memory: 1G}}
+    executors: {{min: 0, max: {executors}}}
+    conf: {{spark.executor.extraJavaOptions: "-XX:TieredStopAtLevel=1"}}
+kubernetes:
+  image: {image}
+  cpu_request: 5%
+{more}"""
