@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from emberhub.errors import EmberhubError
-from jupyterhub.services.auth import HubAuth
+from jupyterhub.services.auth import HubOAuth
 from traitlets import Bool, Unicode, default
 from traitlets.config import Application, Configurable
 from traitlets.utils.importstring import import_item
@@ -45,7 +45,7 @@ class EmberhubService(Application):
             "End every driver, and what the backend started for them, instead of serving.",
         ),
     }
-    classes = [HubAuth]  # noqa: RUF012
+    classes = [HubOAuth]  # noqa: RUF012
 
     config_file = Unicode("", help="A traitlets configuration file (.py or .json) to load.").tag(config=True)
     site = Unicode(
@@ -101,13 +101,22 @@ class EmberhubService(Application):
             site=Path(self.site),
             state_dir=Path(self.state_dir).absolute(),
             make_backend=self._backend(),
-            auth=HubAuth(parent=self, **({} if "HubAuth" in self.config else {"cache_max_age": 60})),
+            auth=self._auth(prefix),
             host=address.hostname,
             port=address.port if address.port is not None else 80,
             prefix=prefix,
             db_url=self.db_url,
             agent_url=self.agent_url,
         )
+
+    def _auth(self, prefix: str) -> HubOAuth:
+        defaults = {
+            "base_url": prefix,
+            "cache_max_age": 60,
+            "oauth_client_id": os.environ.get("JUPYTERHUB_CLIENT_ID") or "service-emberhub",
+        }
+        mine = {**self.config.get("HubAuth", {}), **self.config.get("HubOAuth", {})}
+        return HubOAuth(parent=self, **{key: value for key, value in defaults.items() if key not in mine})
 
     def _backend(self) -> BackendFactory:
         name = BACKENDS.get(self.backend, self.backend)

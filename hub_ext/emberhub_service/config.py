@@ -7,7 +7,7 @@ pool of 4 cores and 4 GB, one queue in which users share equally, one small prof
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,9 +30,10 @@ _TOP = (
     "clusters_per_user",
     "starts_at_once",
     "allowed_conf",
+    "show_names",
     "kubernetes",
 )
-_QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "children")
+_QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "instructors", "children")
 _POLICIES = ("fair", "user-fair", "fifo")
 _DEPTH = 10
 
@@ -55,6 +56,8 @@ class Site(msgspec.Struct, frozen=True):
     queues: Queue = Queue(name="class")
     groups: dict[str, tuple[str, ...]] = {}
     """Leaf queue: the hub's groups that it is for. A leaf that is not listed is for everyone."""
+    instructors: dict[str, tuple[str, ...]] = {}
+    """Queue: the hub's groups whose members see, scale and stop the clusters in it, and in the queues below it."""
     profiles: tuple[Profile, ...] = (DEFAULT,)
     rules: Rules = Rules()
     service: ServiceRules = ServiceRules()
@@ -70,6 +73,8 @@ class Site(msgspec.Struct, frozen=True):
     """Patterns of the `spark.*` settings that users may choose."""
     kubernetes: Pod = Pod()
     """How pods are made, where drivers run on Kubernetes. A profile's `pod` is laid over it."""
+    show_names: bool = False
+    """Whether everybody sees who has how many executors; else people see numbers without names."""
 
     def profile(self, name: str) -> Profile | None:
         """The profile of this name."""
@@ -86,6 +91,19 @@ def leaves(queue: Queue) -> Iterator[Queue]:
         yield queue
     for child in queue.children:
         yield from leaves(child)
+
+
+def instructed(site: Site, groups: Collection[str]) -> frozenset[str]:
+    """The leaf queues whose clusters the members of these groups look after."""
+
+    def below(queue: Queue, mine: bool) -> Iterator[str]:
+        mine = mine or bool(set(site.instructors.get(queue.name, ())) & set(groups))
+        if mine and not queue.children:
+            yield queue.name
+        for child in queue.children:
+            yield from below(child, mine)
+
+    return frozenset(below(site.queues, mine=False))
 
 
 def load_site(path: Path | None) -> Site:
@@ -115,23 +133,12 @@ def read_site(reader: Reader | None) -> Site:
     if "queues" in fields:
         tree, whole = _Tree(), partial.capacity()
         given["queues"] = tree.read(fields["queues"], whole, whole)
-        given["groups"] = tree.groups
+        given["groups"], given["instructors"] = tree.groups, tree.instructors
     if "profiles" in fields:
         given["profiles"] = read_profiles(fields["profiles"])
     if "rules" in fields:
         given["rules"], given["service"] = _read_rules(fields["rules"])
-    if "heartbeat" in fields:
-        given["heartbeat"] = fields["heartbeat"].seconds(least=0.1)
-    if "lease" in fields:
-        given["lease"] = fields["lease"].seconds(least=1)
-    if "clusters_per_user" in fields:
-        given["clusters_per_user"] = fields["clusters_per_user"].count(least=1, most=100)
-    if "starts_at_once" in fields:
-        given["starts_at_once"] = fields["starts_at_once"].count(least=1, most=1000)
-    if "allowed_conf" in fields:
-        given["allowed_conf"] = _read_patterns(fields["allowed_conf"])
-    if "kubernetes" in fields:
-        given["kubernetes"] = read_pod(fields["kubernetes"])
+    given |= {key: read(fields[key]) for key, read in _PLAIN.items() if key in fields}
     site = Site(**given)  # type: ignore[arg-type]
     if site.heartbeat * 2 > site.lease:
         place = fields.get("lease", fields.get("heartbeat", reader))
@@ -145,6 +152,18 @@ def _read_patterns(reader: Reader) -> tuple[str, ...]:
         if not item.text().startswith("spark."):
             raise item.error("a pattern must start with 'spark.', such as spark.sql.*")
     return reader.texts()
+
+
+_PLAIN: dict[str, Callable[[Reader], object]] = {
+    "heartbeat": lambda reader: reader.seconds(least=0.1),
+    "lease": lambda reader: reader.seconds(least=1),
+    "clusters_per_user": lambda reader: reader.count(least=1, most=100),
+    "starts_at_once": lambda reader: reader.count(least=1, most=1000),
+    "allowed_conf": _read_patterns,
+    "kubernetes": read_pod,
+    "show_names": lambda reader: reader.flag(),
+}
+"""Keys that stand by themselves, and how each is read."""
 
 
 def _read_pools(reader: Reader) -> tuple[Pool, ...]:
@@ -174,6 +193,7 @@ class _Tree:
 
     def __init__(self) -> None:
         self.groups: dict[str, tuple[str, ...]] = {}
+        self.instructors: dict[str, tuple[str, ...]] = {}
         self.seen: set[str] = set()
 
     def read(self, reader: Reader, share: Resources, bound: Resources, depth: int = _DEPTH) -> Queue:
@@ -212,6 +232,8 @@ class _Tree:
             if children:
                 raise fields["groups"].error("groups belong to queues without children, where clusters sit")
             self.groups[name] = fields["groups"].texts()
+        if "instructors" in fields:
+            self.instructors[name] = fields["instructors"].texts()
         return Queue(
             name=name,
             children=tuple(children),

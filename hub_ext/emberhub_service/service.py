@@ -7,6 +7,7 @@ import errno
 import fcntl
 import logging
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 (the module api.socket is another)
@@ -15,7 +16,7 @@ from typing import IO
 from emberhub.errors import ConfigError, EmberhubError
 from emberhub.wire.resources import Resources
 from emberhub_spawner.backend import Backend
-from jupyterhub.services.auth import HubAuth
+from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
@@ -33,12 +34,15 @@ from .control.troubles import Troubles
 from .control.warm import WarmDrivers
 from .control.watch import Watch
 from .records import open_records
+from .web.feed import Feed
+from .web.pages import pages
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 30.0
 """Seconds to wait for a predecessor to let go of its lock and its port."""
 _PAUSE = 0.1
+_SECRET_BYTES = 32
 
 BackendFactory = Callable[[Path, dict[str, Resources]], Backend]
 
@@ -52,7 +56,7 @@ class Service:
         site: Path,
         state_dir: Path,
         make_backend: BackendFactory,
-        auth: HubAuth,
+        auth: HubOAuth,
         host: str,
         port: int,
         prefix: str = "/services/emberhub/",
@@ -94,7 +98,16 @@ class Service:
         # Drivers that call before it is known which were left running would be sent away for good.
         await self.reconciler.open()
         self.controller.start()
-        self.server: HTTPServer = make_server(self.prefix, requests, agents, self.identity, site.heartbeat)
+        self.feed = Feed(state)
+        self.server: HTTPServer = make_server(
+            self.prefix,
+            requests,
+            agents,
+            self.identity,
+            site.heartbeat,
+            cookie_secret=_kept_secret(self.state_dir / "page-cookie-secret"),
+            pages=pages(self.prefix, self.identity, self.feed),
+        )
         self.server.add_sockets(sockets)
         self.watch = Watch(self.site, state, self._site_changed)
         self.warm = WarmDrivers(state, self.reconciler.enqueue, lambda: people_with_servers(self.auth))
@@ -108,6 +121,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.server.stop()
+        self.feed.close()
         self.controller.close()
         await self.reconciler.close()
         self.state.release()
@@ -163,6 +177,7 @@ class Service:
         for live in self.state.lives.values():
             live.welcome(site)
         self.controller.changed()
+        self.state.on_change()
 
 
 def capacities(site: Site) -> dict[str, Resources]:
@@ -187,6 +202,18 @@ async def _locked(path: Path) -> IO[str]:
                     f"another service uses {path.parent}: stop it, or choose another state_dir"
                 ) from None
         await asyncio.sleep(_PAUSE)
+
+
+def _kept_secret(path: Path) -> bytes:
+    """What cookies are signed with: kept, so that people stay logged in when the service is started again."""
+    if path.exists() and len(known := path.read_bytes()) >= _SECRET_BYTES:
+        return known
+    made, aside = secrets.token_bytes(_SECRET_BYTES), path.with_suffix(".new")
+    aside.unlink(missing_ok=True)
+    with os.fdopen(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(made)
+    aside.replace(path)
+    return made
 
 
 async def _bound(host: str, port: int) -> list[Socket]:

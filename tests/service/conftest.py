@@ -9,7 +9,7 @@ import pytest
 from emberhub_service.api.identity import ACCESS
 from emberhub_service.service import Service
 from emberhub_spawner.fake import FakeBackend, Script
-from jupyterhub.services.auth import HubAuth
+from jupyterhub.services.auth import HubOAuth
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -161,7 +161,14 @@ class Site:
             site=self.yaml,
             state_dir=self.path / "state",
             make_backend=make_backend,
-            auth=HubAuth(api_url=self.hub_url, api_token="service-token", access_scopes={ACCESS}, cache_max_age=60),
+            auth=HubOAuth(
+                api_url=self.hub_url,
+                api_token="service-token",
+                base_url="/services/emberhub/",
+                oauth_client_id="service-emberhub",
+                access_scopes={ACCESS},
+                cache_max_age=60,
+            ),
             host="127.0.0.1",
             port=port,
         )
@@ -171,6 +178,15 @@ class Site:
             yield running
         finally:
             await running.stop()
+
+
+@pytest.fixture
+def people():
+    """Whom the hub knows, by token; what a test changes is undone after it."""
+    before = dict(PEOPLE)
+    yield PEOPLE
+    PEOPLE.clear()
+    PEOPLE.update(before)
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ async def test_no_token_reaches_a_log(running, caplog, site):
 
 
 async def test_without_the_hub_people_are_asked_to_try_again(running, monkeypatch):
-    monkeypatch.setattr(running.service.identity._auth, "api_url", "http://127.0.0.1:1/hub/api")
+    monkeypatch.setattr(running.service.identity.auth, "api_url", "http://127.0.0.1:1/hub/api")
     answer = await running.call("GET", "api/clusters", who="dave")
     assert (answer.status, answer.message) == (
         503,

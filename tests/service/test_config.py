@@ -5,7 +5,7 @@ from emberhub.errors import ConfigError
 from emberhub.wire.resources import Resources
 from emberhub_service.alloc.model import Limits
 from emberhub_service.config import Site, leaves, load_site, parse_site
-from emberhub_service.control.requests import queue_for
+from emberhub_service.control.people import queue_for
 from emberhub_spawner.profiles import DEFAULT, default_of, load_profiles, visible
 from emberhub_spawner.sparkconf import ALLOWED, REFUSED, check
 

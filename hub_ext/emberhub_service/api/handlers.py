@@ -12,9 +12,10 @@ from emberhub.wire import rest
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from ..control.requests import Person, Requests
+from ..control.people import Person
+from ..control.requests import Requests
 from ..records import RecordsUnavailable
-from .identity import Identity
+from .identity import Identity, WithIdentity
 from .routes import Answer, Call, Operation, Route
 
 log = logging.getLogger(__name__)
@@ -67,18 +68,17 @@ class UnknownRoute(ProblemHandler):
 
 
 @stream_request_body
-class ApiHandler(ProblemHandler):
+class ApiHandler(WithIdentity, ProblemHandler):
     """One route of the table."""
 
     SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS")
     route: Route
     requests: Requests
-    identity: Identity
 
     def initialize(self, route: Route, requests: Requests, identity: Identity) -> None:
         self.route = route
         self.requests = requests
-        self.identity = identity
+        self.set_identity(identity)
         self._chunks: list[bytes] = []
         self._length = 0
 
@@ -86,11 +86,13 @@ class ApiHandler(ProblemHandler):
         if "token" in self.request.query_arguments:
             raise RequestRefused("Send the token in the Authorization header, never in an address.", 400)
         self._operation = self._find_operation()
-        self.current_user = (
-            Person("")
-            if self._operation.public
-            else await self.identity.person(self.request.headers.get("Authorization"))
-        )
+        self.current_user = Person("") if self._operation.public else await self._who()
+
+    async def _who(self) -> Person:
+        """By the token that was sent; without one, by the cookie of a page of ours."""
+        authorization = self.request.headers.get("Authorization")
+        visitor = None if authorization else await self.identity.visitor(self)
+        return visitor or await self.identity.person(authorization)
 
     def _find_operation(self) -> Operation:
         operations = self.route.operations

@@ -11,7 +11,8 @@ from emberhub.errors import RequestRefused
 from emberhub.wire import rest
 
 from ..alloc.model import Snapshot
-from ..control.requests import Person, Requests
+from ..control.people import Person
+from ..control.requests import Requests
 
 MAX_WAIT = 60.0
 """Seconds that a request may wait for a change."""
@@ -127,7 +128,7 @@ ROUTES: tuple[Route, ...] = (
                 "My clusters.",
                 _list,
                 rest.Clusters,
-                query=(("all", "1: everybody's clusters; for admins."),),
+                query=(("all", "1: everybody's clusters for admins, the class's for its instructors."),),
             ),
             Operation(
                 "POST",

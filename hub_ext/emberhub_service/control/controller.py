@@ -196,6 +196,7 @@ class Controller:
         """Why each cluster has less than it wants (N)."""
         refused = {d.cluster: d for d in decided.decisions if isinstance(d, Refuse)}
         for cluster, live in self.state.lives.items():
+            live.fair = decided.fair.get(cluster)
             live.unmet = self._paused(live, now) or (self._waits(live, now) if settling else refused.get(cluster))
             if live.unmet is not None and live.unmet.estimate is not None and live.estimate is None and not settling:
                 live.estimate = (now, live.unmet.estimate)

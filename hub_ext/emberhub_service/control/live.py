@@ -90,6 +90,8 @@ class Live:
     unmet: Refuse | None = None
     trouble: str = ""
     """What keeps its driver, or executors that were promised to it, as the backend sees it."""
+    fair: int | None = None
+    """Executors that were its fair share when it was last decided."""
     asked: float | None = None
     """Since when it has wanted the executor that comes next."""
     estimate: tuple[float, float] | None = None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from emberhub.errors import RequestRefused
@@ -13,23 +12,13 @@ from emberhub_spawner.profiles import Profile, default_of, visible
 from emberhub_spawner.sparkconf import check
 
 from ..alloc.model import Snapshot
-from ..config import Site, leaves
+from ..config import instructed
 from ..records import ENDED, ClusterRecord, Conflict
 from .controller import Controller
 from .metrics import Metrics
+from .people import Person, queue_for, sees
 from .state import State
 from .views import pools_view
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who asks, as the hub says."""
-
-    name: str
-    groups: tuple[str, ...] = ()
-    admin: bool = False
-    metrics: bool = False
-    """May read the metrics."""
 
 
 class Requests:
@@ -64,17 +53,18 @@ class Requests:
         )
 
     def clusters(self, person: Person, everybody: bool) -> rest.Clusters:
-        """The person's own clusters, or everybody's for an admin."""
-        if everybody and not person.admin:
-            raise RequestRefused("Only admins may list everybody's clusters; leave out 'all'.", 403)
+        """The person's own clusters; with `everybody`, all for an admin, and those of the class for an instructor."""
         state = self._state
-        records = [r for r in state.records() if not r.warm] if everybody else state.records_of(person.name)
+        if everybody and not person.admin and not instructed(state.site, person.groups):
+            raise RequestRefused("Only admins and instructors may list others' clusters; leave out 'all'.", 403)
+        seen = sees(state.site, person)
+        records = [r for r in state.records() if seen(r)] if everybody else state.records_of(person.name)
         return rest.Clusters(clusters=tuple(self._state.view(record) for record in records))
 
-    def find(self, person: Person, cluster: str, *, admins: bool = True) -> ClusterRecord:
-        """The cluster, if this person may know of it."""
+    def find(self, person: Person, cluster: str, *, admins: bool = True, instructors: bool = True) -> ClusterRecord:
+        """The cluster, if this person may know of it: see `people.sees`."""
         record = self._state.record(cluster)
-        if record is None or record.warm or not (record.user == person.name or (admins and person.admin)):
+        if record is None or not sees(self._state.site, person, admins=admins, instructors=instructors)(record):
             raise RequestRefused("You have no such cluster; list yours with GET clusters.", 404)
         return record
 
@@ -87,7 +77,7 @@ class Requests:
 
     def connection(self, person: Person, cluster: str) -> rest.Connection:
         """How to reach Spark Connect; for the owner alone."""
-        record = self.find(person, cluster, admins=False)
+        record = self.find(person, cluster, admins=False, instructors=False)
         live = self._state.lives.get(cluster)
         if record.goal != "running" or live is None or live.report is None or live.report.endpoint is None:
             raise RequestRefused("The cluster cannot take work yet; wait until it is ready.", 409)
@@ -279,10 +269,3 @@ class Requests:
                 "None of your groups has a queue here; ask your administrator to add you to a group that has one.", 403
             )
         return queue
-
-
-def queue_for(site: Site, groups: Collection[str]) -> str | None:
-    """The first leaf that is for one of these groups, else the first that is for everyone; None if there is none."""
-    names = [queue.name for queue in leaves(site.queues)]
-    own = next((name for name in names if set(site.groups.get(name, ())) & set(groups)), None)
-    return own or next((name for name in names if not site.groups.get(name)), None)

@@ -29,6 +29,10 @@ _ATTEMPTS = 5
 _STARTS = 15
 
 
+def _nobody() -> None:
+    """Nobody looks yet."""
+
+
 class Clock:
     """Unix time that never goes back: read once, then carried on by the monotonic clock.
 
@@ -65,6 +69,8 @@ class State:
         self._versions: dict[str, int] = {}
         self._essences: dict[str, object] = {}
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self.on_change: Callable[[], None] = _nobody
+        """Called when something has changed that people see."""
         self._recall_users()
 
     def rules(self) -> Rules:
@@ -146,6 +152,7 @@ class State:
     def _drop(self, cluster: str) -> None:
         for known in (self._records, self.lives, self._versions, self._essences, self._waiters):
             known.pop(cluster, None)
+        self.on_change()
 
     # --- users ---
 
@@ -182,9 +189,14 @@ class State:
             return
         self._essences[cluster] = now
         self._versions[cluster] = self._versions.get(cluster, self._first_version) + 1
+        self.on_change()
         for waiter in self._waiters.pop(cluster, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+    def version(self, cluster: str) -> int:
+        """The version of a cluster's view: it grows when something in it changes that people see."""
+        return self._versions.get(cluster, self._first_version)
 
     async def wait(self, cluster: str, after: int, seconds: float) -> None:
         """Return when the view's version is above `after`, or after so many seconds."""

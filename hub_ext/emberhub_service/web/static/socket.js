@@ -1,0 +1,41 @@
+// One WebSocket, opened again whenever it is lost.
+
+const LOGIN = 4401;
+const SHORTEST = 500;
+const LONGEST = 15000;
+
+/** Calls `onUpdate` with each message, and `onLink` with "open", "lost" or "login". */
+export function connect(prefix, xsrf, onUpdate, onLink) {
+  let pause = SHORTEST;
+  const open = () => {
+    const address = new URL(`${prefix}live`, location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    socket.addEventListener("open", () => socket.send(JSON.stringify({ xsrf })));
+    socket.addEventListener("message", (event) => {
+      pause = SHORTEST;
+      onLink("open");
+      onUpdate(JSON.parse(event.data));
+    });
+    socket.addEventListener("close", async (event) => {
+      if (event.code === LOGIN || (await mustLogIn(prefix, xsrf))) {
+        onLink("login");
+        return;
+      }
+      onLink("lost");
+      setTimeout(open, pause * (0.75 + Math.random() / 2));
+      pause = Math.min(LONGEST, pause * 2);
+    });
+  };
+  open();
+}
+
+/** Why a handshake was refused is told to nobody; a plain request says it. */
+async function mustLogIn(prefix, xsrf) {
+  try {
+    const answer = await fetch(`${prefix}api/profiles`, { headers: { "X-XSRFToken": xsrf } });
+    return answer.status === 401 || answer.status === 403;
+  } catch {
+    return false;
+  }
+}
