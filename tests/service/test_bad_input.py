@@ -138,9 +138,14 @@ async def test_unknown_addresses_and_methods_are_told(running):
     assert "use GET, POST" in answer.message
 
 
+def filled(route, cluster):
+    """The path of a route, about a cluster and its executor."""
+    return route.path.replace("{id}", cluster).replace("{executor}", "3")
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 async def test_every_route_says_who_may_come_in(running, route):
-    path = route.path.replace("{id}", "c-0123456789abcdef")
+    path = filled(route, "c-0123456789abcdef")
     for operation in route.operations:
         nobody = await running.call(operation.method, path, {}, who="")
         unknown = await running.call(operation.method, path, {}, who="mallory")
@@ -154,17 +159,17 @@ async def test_every_route_says_who_may_come_in(running, route):
 
 async def test_bob_gets_404_for_alices_cluster_on_every_route(running):
     cluster, driver = await running.start("alice")
-    bodies = {"PATCH": {"executors": {"min": 0, "max": 1}}}
+    bodies = {"PATCH": {"executors": {"min": 0, "max": 1}}, "POST": {"wish": "later"}}
     tried = 0
     for route in ROUTES:
         if "{id}" not in route.path:
             continue
         for operation in route.operations:
-            path = route.path.replace("{id}", cluster)
+            path = filled(route, cluster)
             there = await running.call(operation.method, path, bodies.get(operation.method), who="bob")
             nowhere = await running.call(
                 operation.method,
-                route.path.replace("{id}", "c-0000000000000000"),
+                filled(route, "c-0000000000000000"),
                 bodies.get(operation.method),
                 who="bob",
             )

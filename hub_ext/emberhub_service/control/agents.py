@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from hmac import compare_digest
 
-import msgspec
 from emberhub.wire import agent
 
 from .controller import Controller
@@ -14,6 +13,7 @@ from .live import Link, Live
 from .metrics import Metrics
 from .reconciler import hash_token
 from .state import State
+from .wishes import defer, swap
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +77,10 @@ class Agents:
             case agent.Report():
                 self._report(live, message, now)
             case agent.Alternative(executor=executor, instead=instead):
-                self._swap(live, executor, instead, now)
+                swap(live, executor, instead, now)
             case agent.Deferral(executor=executor, reason=reason):
-                self._defer(live, executor, reason, now)
+                if defer(live, executor, self.state.site.rules.deferral, now):
+                    log.info("cluster %s keeps executor %s a little longer: %s", live.record.id, executor, reason)
             case agent.Farewell(reason=reason):
                 live.farewell = reason
                 log.info("cluster %s: its driver stops: %s", live.record.id, reason)
@@ -106,25 +107,3 @@ class Agents:
             live.revoked.update(late)
             reason = "These executors came after their promise had been withdrawn."
             live.link.send(agent.Revoke(executors=late, target=live.target, reason=reason))
-
-    def _swap(self, live: Live, executor: str, instead: str, now: float) -> None:
-        """The driver offers another executor than the one that was named; one is as good as the other."""
-        known = {e.id for e in live.kept()}
-        if executor not in live.reclaiming or instead not in known or instead in live.reclaiming or live.link is None:
-            return
-        reclaiming = live.reclaiming[instead] = live.reclaiming.pop(executor)
-        live.link.send(agent.CallOff(executors=(executor,), reason="Another executor is taken instead."))
-        deadline = max(0.0, reclaiming.deadline - now)
-        live.link.send(agent.Reclaim(executors=(instead,), deadline=deadline, reason=reclaiming.reason))
-
-    def _defer(self, live: Live, executor: str, reason: str, now: float) -> None:
-        """A little longer, once for each executor."""
-        reclaiming = live.reclaiming.get(executor)
-        if reclaiming is None or reclaiming.deferred or live.link is None:
-            return
-        deadline = reclaiming.deadline + self.state.site.rules.deferral
-        live.reclaiming[executor] = msgspec.structs.replace(reclaiming, deadline=deadline, deferred=True)
-        log.info("cluster %s keeps executor %s a little longer: %s", live.record.id, executor, reason)
-        live.link.send(
-            agent.Reclaim(executors=(executor,), deadline=max(0.0, deadline - now), reason=reclaiming.reason)
-        )

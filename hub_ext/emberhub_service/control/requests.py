@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from emberhub.errors import RequestRefused
 from emberhub.wire import rest
 from emberhub_spawner.profiles import Profile, default_of, visible
@@ -18,7 +20,10 @@ from .controller import Controller
 from .metrics import Metrics
 from .people import Person, queue_for, sees
 from .state import State
-from .views import pools_view
+from .views import pools_view, profiles_view
+from .wishes import grant_wish
+
+log = logging.getLogger(__name__)
 
 
 class Requests:
@@ -37,20 +42,7 @@ class Requests:
     def profiles(self, person: Person) -> rest.Profiles:
         """The profiles that this person may use."""
         mine = visible(self._state.site.profiles, person.groups)
-        default = default_of(mine)
-        return rest.Profiles(
-            profiles=tuple(
-                rest.Profile(
-                    name=profile.name,
-                    title=profile.title,
-                    description=profile.description,
-                    executor=profile.executor,
-                    executors=rest.ExecutorRange(profile.min, profile.max),
-                    default=profile is default,
-                )
-                for profile in mine
-            )
-        )
+        return profiles_view(self._state.site, mine, list(self._state.lives.values()))
 
     def clusters(self, person: Person, everybody: bool) -> rest.Clusters:
         """The person's own clusters; with `everybody`, all for an admin, and those of the class for an instructor."""
@@ -94,6 +86,13 @@ class Requests:
         if not person.admin:
             raise RequestRefused("Only admins may read the allocator's snapshot; ask one of them for it.", 403)
         return self._controller.snapshot()
+
+    def events(self, person: Person, before: int, most: int) -> rest.Events:
+        """What was decided and done before this event, the latest first; for admins."""
+        if not person.admin:
+            raise RequestRefused("Only admins may read what was decided; ask one of them.", 403)
+        found = self._state.journal.before(before, most)
+        return rest.Events(events=tuple(rest.Event(**msgspec.structs.asdict(event)) for event in found))
 
     def metrics(self, person: Person) -> bytes:
         """Prometheus' text."""
@@ -149,6 +148,7 @@ class Requests:
             self._state.insert(record)
         except Conflict:
             raise RequestRefused("This cluster was made at the same time by another request; ask again.", 409) from None
+        self._state.journal.note("start", f"It was asked for: {_range(wanted)}.", actor=person.name, record=record)
         self._reconcile(record.id)
         return self._state.view(record)
 
@@ -172,6 +172,9 @@ class Requests:
             "conf": body.conf or record.conf,
             "last_active": self._state.clock(),
         }
+        self._state.journal.note(
+            "start", f"It was asked for again: {_range(wanted)}.", actor=person.name, record=record
+        )
         return self._amend(record, changes)
 
     def _meet(self, record: ClusterRecord, body: rest.CreateCluster) -> rest.Cluster:
@@ -200,6 +203,7 @@ class Requests:
             "ceiling": body.executors.max,
             "last_active": self._state.clock(),
         }
+        self._state.journal.note("scale", f"It may have {_range(body.executors)}.", actor=person.name, record=record)
         return self._amend(record, changes)
 
     def stop(self, person: Person, cluster: str) -> rest.Cluster:
@@ -209,7 +213,18 @@ class Requests:
         if record.status in ENDED and record.goal == "stopped" and record.resumable == resumable:
             return self._state.view(record)
         message = f"It was stopped by {person.name}."
+        self._state.journal.note("stop", message, actor=person.name, record=record)
         return self._amend(record, {"goal": "stopped", "message": message, "resumable": resumable})
+
+    def wish(self, person: Person, cluster: str, executor: str, body: rest.Wish) -> rest.Cluster:
+        """What the cluster's user would rather have, as an executor is asked back."""
+        record = self.find(person, cluster, admins=False, instructors=False)
+        state = self._state
+        grant_wish(state.lives.get(cluster), executor, body, state.site.rules.deferral, state.clock())
+        log.info("%s wishes about executor %s of cluster %s: %s", person.name, executor, cluster, body.wish)
+        state.touch(cluster)
+        self._controller.changed()
+        return state.view(record)
 
     def _amend(self, record: ClusterRecord, changes: dict[str, Any]) -> rest.Cluster:
         before = record.floor
@@ -269,3 +284,7 @@ class Requests:
                 "None of your groups has a queue here; ask your administrator to add you to a group that has one.", 403
             )
         return queue
+
+
+def _range(executors: rest.ExecutorRange) -> str:
+    return f"{executors.min} to {executors.max} executors"

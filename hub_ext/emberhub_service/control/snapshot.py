@@ -72,6 +72,16 @@ def counted(lives: Iterable[Live], pool: str) -> tuple[Resources, Resources, int
     return held, promised, executors
 
 
+def fitting(site: Site, profile: Profile) -> list[Pool]:
+    """The pools whose labels satisfy a profile, and whose nodes are large enough for its executors."""
+    needs = parse(profile.needs)
+    return [
+        pool
+        for pool in site.pools
+        if profile.executor.fits_in(pool.node or pool.capacity) and needs.holds({"pool": pool.name, **pool.labels})
+    ]
+
+
 def choose_pool(site: Site, executor: Resources, profile: Profile | None, lives: Iterable[Live]) -> str:
     """Where to start a driver: of the pools whose labels satisfy its profile and whose nodes are large enough, one
     that it prefers, and of those the one with the most room for its executors. The first pool if there is none.

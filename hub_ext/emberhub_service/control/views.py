@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 from emberhub.wire import rest
+from emberhub_spawner.profiles import Profile, default_of
 
 from ..alloc.model import Refuse
 from ..config import Site
 from ..records import ENDED, ClusterRecord
 from .live import Live
-from .snapshot import counted
+from .snapshot import counted, fitting
 
 _MESSAGES: dict[rest.State, str] = {
     "pending": "The cluster is about to be started.",
@@ -52,7 +53,7 @@ def cluster_view(record: ClusterRecord, live: Live | None, now: float, version: 
         if live
         else (),
         reclaims=tuple(
-            rest.ReclaimNotice(executor, round(max(0.0, r.deadline - now), 3), r.reason)
+            rest.ReclaimNotice(executor, round(max(0.0, r.deadline - now), 3), r.reason, r.deferred)
             for executor, r in sorted(live.reclaiming.items())
         )
         if live
@@ -75,13 +76,43 @@ def essence(view: rest.Cluster) -> object:
         view.executors,
         view.wanted,
         view.granted,
-        tuple((e.id, bool(e.active_tasks), e.decommissioning) for e in view.running),
-        tuple(notice.executor for notice in view.reclaims),
+        tuple(
+            (e.id, e.active_tasks, e.cached_bytes >> 20, e.shuffle_bytes >> 20, e.decommissioning) for e in view.running
+        ),
+        tuple((notice.executor, notice.deferred) for notice in view.reclaims),
         view.unmet and msgspec.structs.replace(view.unmet, estimate=None, reason=""),
         view.ready,
         view.generation,
         view.restarted,
     )
+
+
+def profiles_view(site: Site, mine: Sequence[Profile], lives: Sequence[Live]) -> rest.Profiles:
+    """The profiles that somebody may use, and for how many executors of each there is room."""
+    default = default_of(mine)
+    free = {
+        pool.name: pool.capacity - held - promised
+        for pool in site.pools
+        for held, promised, _ in [counted(lives, pool.name)]
+    }
+    offers = []
+    for profile in mine:
+        pools = fitting(site, profile)
+        offers.append(
+            rest.Profile(
+                name=profile.name,
+                title=profile.title,
+                description=profile.description,
+                executor=profile.executor,
+                executors=rest.ExecutorRange(profile.min, profile.max),
+                default=profile is default,
+                gang=profile.gang,
+                # A cluster lives in one pool.
+                free=max((profile.executor.how_many(free[pool.name]) for pool in pools), default=0),
+                room=max((profile.executor.how_many(pool.capacity) for pool in pools), default=0),
+            )
+        )
+    return rest.Profiles(profiles=tuple(offers))
 
 
 def _state(record: ClusterRecord, live: Live | None) -> rest.State:

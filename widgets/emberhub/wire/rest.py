@@ -53,6 +53,13 @@ class ScaleCluster(Request, frozen=True):
     executors: ExecutorRange
 
 
+class Wish(Request, frozen=True):
+    """`POST clusters/{id}/reclaims/{executor}`: what I would rather have than losing this executor."""
+
+    wish: Literal["later", "another"]
+    """`later`: keep it a little longer, once; `another`: give the one instead that costs me least."""
+
+
 class Profile(Body, frozen=True):
     """What a user picks: `GET profiles`."""
 
@@ -63,6 +70,12 @@ class Profile(Body, frozen=True):
     executors: ExecutorRange
     """Default range."""
     default: bool = False
+    gang: int = 1
+    """Executors that it gets at once or not at all."""
+    free: int = 0
+    """Executors of this size for which there is room at this moment."""
+    room: int = 0
+    """Executors of this size for which there would be room if nobody had any."""
 
 
 class Unmet(Body, frozen=True):
@@ -91,6 +104,8 @@ class ReclaimNotice(Body, frozen=True):
     deadline: float
     """Seconds from now."""
     reason: str
+    deferred: bool = False
+    """Whether it was given a little longer already."""
 
 
 class ExecutorView(Body, frozen=True):
@@ -181,6 +196,32 @@ class Pools(Body, frozen=True):
     pools: tuple[PoolView, ...]
     config_error: str
     """Why the last change of the configuration was not taken over; empty if it was. Admins only."""
+
+
+class Event(Body, frozen=True):
+    """Something that was decided or done."""
+
+    id: int
+    """Grows with each event."""
+    at: float
+    """Unix time, seconds."""
+    kind: str
+    actor: str
+    """Who did it; empty for the service itself."""
+    user: str
+    """Whose cluster it is about; this and the next three are empty where it is about none."""
+    cluster: str
+    name: str
+    queue: str
+    rule: str
+    """The allocator's rule, where one decided."""
+    text: str
+
+
+class Events(Body, frozen=True):
+    """`GET events`."""
+
+    events: tuple[Event, ...]
 
 
 class Problem(Body, frozen=True):
