@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
+from emberhub.errors import EmberhubError
 from emberhub.wire import agent as wire
 from emberhub.wire.driver import DriverConfig
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -77,6 +78,7 @@ class Agent:
         """Seconds of this process's own running time without a word from the service."""
         self._gave_back = False
         self._backoff = RETRY_FIRST
+        self._showing: asyncio.Future[None] | None = None
         self.warm = asyncio.Event()
         """Set while the driver is nobody's yet."""
         self.spare = asyncio.Event()
@@ -120,7 +122,8 @@ class Agent:
             if self.warm.is_set() and self._report.executors:
                 self.spare.set()
             # Half a heartbeat, so that the report that each heartbeat brings is never late.
-            pause = min(LOOK_QUIET, self._heartbeat / 2) if quiet(self._report) else LOOK_BUSY
+            calm = quiet(self._report) and not self._watch.executing
+            pause = min(LOOK_QUIET, self._heartbeat / 2) if calm else LOOK_BUSY
             try:
                 await asyncio.wait_for(self._look_now.wait(), pause)
             except TimeoutError:
@@ -251,11 +254,23 @@ class Agent:
             case wire.Revoke():
                 log.info("giving back executors %s: %s", ", ".join(message.executors), message.reason)
                 await self._give_back(message.executors, message.target)
+            case wire.ShowUi():
+                if self._showing is None:
+                    self._showing = asyncio.ensure_future(self._show_ui())
             case wire.Stop():
                 return message.reason or "the service said so"
             case wire.Ping():
                 pass
         return ""
+
+    async def _show_ui(self) -> None:
+        # Beside the thread that looks at Spark, which must not wait for it.
+        try:
+            self._watch.ui = await asyncio.to_thread(self._spark.open_ui)
+        except EmberhubError as error:
+            log.warning("%s", error)
+            self._showing = None
+        self._look_now.set()
 
     async def _hold(self, target: int) -> None:
         await self._ask(lambda: self._watch.hold(target))

@@ -15,11 +15,15 @@ import msgspec
 from emberhub.wire.agent import Endpoint
 
 from .jvm import Gateway, SparkFailed
+from .ui import open_ui
 
 log = logging.getLogger("emberhub.spark")
 
 _RUNNING_TASKS_LOOKED_AT = 500
-_NEWS = ("onStageSubmitted", "onExecutorRemoved", "onApplicationEnd")
+_NEWS = ("onStageSubmitted", "onExecutorRemoved", "onApplicationEnd", "onOtherEvent")
+"""Spark Connect tells of its queries by other events."""
+_UNDER_WAY = ("Pending", "Started", "Analyzed", "ReadyForExecution")
+"""The states of a query of Spark Connect's before it has its result."""
 _SPARK_TIME = "%Y-%m-%dT%H:%M:%S.%fGMT"
 
 
@@ -43,6 +47,10 @@ class SparkApplication(Protocol):
 
     def wanted(self) -> int:
         """Executors that the tasks which run and wait could use."""
+        ...
+
+    def executing(self) -> bool:
+        """Whether a query is under way, in whatever phase: while it is planned it has no tasks."""
         ...
 
     def executors(self) -> list[Executor]:
@@ -78,10 +86,14 @@ class SparkApplication(Protocol):
         ...
 
     def await_news(self, seconds: float) -> bool:
-        """Wait until a stage begins, an executor is lost or Spark stops; False if nothing of it came in time.
+        """Wait until a query or a stage begins, an executor is lost or Spark stops; False if nothing came in time.
 
         What came since the last call counts. The one call that may be made beside another.
         """
+        ...
+
+    def open_ui(self) -> Endpoint:
+        """Open Spark's web UI, which takes a moment. May be called from any thread. Raises SparkFailed."""
         ...
 
     def stopped(self) -> bool:
@@ -127,12 +139,17 @@ class Py4jSpark:
     py4j alone is used, not pyspark: the context has no Python side, since all Python work comes over Spark Connect.
     """
 
-    def __init__(self, gateway: Gateway, host: str) -> None:
-        """Create the context from the settings that the JVM was started with. Raises SparkFailed."""
+    def __init__(self, gateway: Gateway, host: str, ui_key: str = "") -> None:
+        """Create the context from the settings that the JVM was started with. `ui_key` signs requests to the web UI;
+        without one it cannot be opened.
+
+        Raises SparkFailed.
+        """
         from py4j.java_gateway import GatewayParameters, JavaGateway  # noqa: PLC0415 (not needed to test an agent)
         from py4j.protocol import Py4JError  # noqa: PLC0415
 
         self._host = host
+        self._ui_key = ui_key
         self._gateway = JavaGateway(
             gateway_parameters=GatewayParameters(
                 port=gateway.port, auth_token=gateway.secret, auto_convert=True, auto_field=False
@@ -180,6 +197,14 @@ class Py4jSpark:
 
     def wanted(self) -> int:
         return int(self._manager.maxNumExecutorsNeededPerResourceProfile(0))
+
+    def executing(self) -> bool:
+        # A query whose result is read slowly, or never, is there for long; nearly always there is none at all.
+        queries = self._connect.executionManager().listExecuteHolders()
+        return any(
+            str(queries.apply(index).eventsManager().status().toString()) in _UNDER_WAY
+            for index in range(queries.size())
+        )
 
     def executors(self) -> list[Executor]:
         """Every registered executor.
@@ -257,6 +282,14 @@ class Py4jSpark:
         news = bool(self._news.tryAcquire(int(seconds * 1000), self._milliseconds))
         self._news.drainPermits()
         return news
+
+    def open_ui(self) -> Endpoint:
+        from py4j.protocol import Py4JError  # noqa: PLC0415
+
+        try:
+            return open_ui(self._jvm, self._context, self._host, self._ui_key)
+        except Py4JError as error:
+            raise SparkFailed(f"Spark's web UI did not start: {_first_line(error)}") from error
 
     def stopped(self) -> bool:
         return bool(self._context.isStopped())

@@ -19,6 +19,8 @@ _ASK_AGAIN = 5.0
 """Seconds after which Spark is asked again for executors that have not come."""
 _TASKS_EVERY = 1.0
 """Seconds between looks at the ages of tasks, which cost more than all else."""
+_A_QUERY = 0.2
+"""Seconds after which a query without tasks is taken to need an executor soon: most commands are over by then."""
 
 
 @dataclass
@@ -45,8 +47,16 @@ class Watch:
         self._looked_at = float("-inf")
         self._asked_at = float("-inf")
         self._told = True
+        self._executing_since: float | None = None
+        self.ui: Endpoint | None = None
+        """Spark's web UI, once it was opened."""
         self.target = 0
         """The target that was last applied."""
+
+    @property
+    def executing(self) -> bool:
+        """Whether a query was under way at the last look, be it one that runs no task."""
+        return self._executing_since is not None
 
     def hold(self, target: int) -> None:
         """Have Spark hold this many executors in all."""
@@ -63,7 +73,7 @@ class Watch:
         now = self._clock()
         if self._endpoint is None:
             self._endpoint = self._spark.endpoint()
-        wanted = self._spark.wanted()
+        wanted = self._wanted(now)
         executors = self._executors(wanted, now)
         if (len(executors) < self.target or not self._told) and now - self._asked_at >= _ASK_AGAIN:
             # A standalone master that was started anew remembers the application, but not what it asked for.
@@ -79,8 +89,21 @@ class Watch:
             executors=reports,
             endpoint=self._endpoint,
             application=self._spark.application(),
+            ui=self.ui,
             idle=round(now - self._worked, 1),
         )
+
+    def _wanted(self, now: float) -> int:
+        """What Spark's tasks could use; and one executor for a query that is being planned, at its start or between
+        two of its jobs: it will need that in a moment, and should not lose it now.
+        """
+        wanted = self._spark.wanted()
+        if not self._spark.executing():
+            self._executing_since = None
+        elif self._executing_since is None:
+            self._executing_since = now
+        planned = self._executing_since is not None and now - self._executing_since >= _A_QUERY
+        return max(wanted, int(planned))
 
     def _executors(self, wanted: int, now: float) -> list[Executor]:
         """Asked for only as often as they can have changed: while nothing runs or comes, now and then."""
@@ -124,6 +147,7 @@ def urgent(report: Report) -> object:
         report.wanted,
         report.target,
         report.endpoint,
+        report.ui,
         tuple((each.id, each.decommissioning, each.active_tasks > 0) for each in report.executors),
     )
 

@@ -22,6 +22,7 @@ class FakeSpark:
 
     def __init__(self) -> None:
         self.demand = 0
+        self.query = False
         self.held: dict[str, Executor] = {}
         self.target = 0
         self.given_back: list[tuple[str, ...]] = []
@@ -31,6 +32,9 @@ class FakeSpark:
 
     def wanted(self) -> int:
         return self.demand
+
+    def executing(self) -> bool:
+        return self.query
 
     def executors(self) -> list[Executor]:
         return list(self.held.values())
@@ -66,6 +70,9 @@ class FakeSpark:
         came = self.news.wait(min(seconds, 0.2))
         self.news.clear()
         return came
+
+    def open_ui(self) -> Endpoint:
+        return Endpoint("127.0.0.1", 4040)
 
     def stopped(self) -> bool:
         return self.has_stopped

@@ -44,6 +44,22 @@ async def test_an_idle_driver_looks_at_once_when_spark_has_news(monkeypatch: pyt
             await agent.end()
 
 
+async def test_a_query_that_is_being_planned_needs_an_executor_and_keeps_it(
+    service: ServiceInTest, agent: Running
+) -> None:
+    await service.until("c", wire.Report)
+    agent.spark.query = True
+    agent.spark.news.set()
+    await service.until("c", wire.Report, lambda report: report.wanted == 1)
+    agent.spark.demand = 4
+    await service.until("c", wire.Report, lambda report: report.wanted == 4)
+    agent.spark.demand = 0  # between two of its jobs
+    await service.until("c", wire.Report, lambda report: report.wanted == 1)
+    agent.spark.query = False
+    report = await service.until("c", wire.Report, lambda report: report.wanted == 0)
+    assert report.idle < 1.0, "it counted as work"
+
+
 async def test_a_target_is_applied_and_the_executors_reported(service: ServiceInTest, agent: Running) -> None:
     await service.until("c", wire.Report)
     await service.say("c", wire.Target(2))

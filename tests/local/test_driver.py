@@ -28,7 +28,9 @@ async def test_a_driver_starts_without_executors_and_gets_as_many_as_it_is_told(
     assert first.executors == () and first.wanted == 0 and first.target == 0
 
     session = await asyncio.to_thread(cluster.session, endpoint)
-    counting = in_background(lambda: session.range(100, numPartitions=6).count())
+    wide = [f"max(id + {number})" for number in range(100)]
+    counting = in_background(lambda: session.range(100, numPartitions=6).selectExpr("count(*)", *wide).first()[0])
+    await cluster.until(lambda report: report.wanted == 1)  # planned, and no task yet
     await cluster.until(lambda report: report.wanted == 6)
     assert not counting.done(), "a query ran without an executor"
     await cluster.told(wire.Target(2))
