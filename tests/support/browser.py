@@ -109,10 +109,10 @@ def log_in(page: Any, url: str, name: str, password: str) -> None:
     page.wait_for_url(lambda where: "/hub/login" not in where and "oauth" not in where)
 
 
-def check_accessible(page: Any) -> None:
-    """Axe finds nothing serious on the page as it is."""
+def check_accessible(page: Any, within: str | None = None) -> None:
+    """Axe finds nothing serious on the page as it is, or in the part that a selector names."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    found = axe.Axe().run(page).response["violations"]
+    found = axe.Axe().run(page, within).response["violations"]
     serious = [
         (fault["impact"], fault["id"], fault["help"], [node["html"] for node in fault["nodes"]][:3])
         for fault in found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         RequestRefused,
         ServiceUnavailable,
     )
+    from .notebook import launcher
     from .status import Status
 
 __all__ = [
@@ -36,16 +37,18 @@ __all__ = [
     "Status",
     "cluster",
     "clusters",
+    "launcher",
 ]
 
 _ERRORS = {"ClusterFailed", "ConfigError", "EmberhubError", "NotInHub", "RequestRefused", "ServiceUnavailable"}
+_HOMES = {"Status": ".status", "launcher": ".notebook"}
 
 
 def __getattr__(name: str) -> Any:
     # Drivers and the service import `emberhub.wire`, which imports this package: they need not load the client.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = ".errors" if name in _ERRORS else ".status" if name == "Status" else ".client"
+    home = ".errors" if name in _ERRORS else _HOMES.get(name, ".client")
     value = getattr(importlib.import_module(home, __name__), name)
     globals()[name] = value
     return value

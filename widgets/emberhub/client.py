@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -12,20 +12,24 @@ import msgspec
 from . import session as sessions
 from .errors import ClusterFailed, EmberhubError, RequestRefused, ServiceUnavailable
 from .http import ENV_PROFILE, Service, from_environment
+from .notebook import widgets
 from .notebook.feed import Feed
 from .progress import Progress, progress
-from .status import Status, waiting_for
+from .status import ENDED, Status, ended_line, ready_line, waiting_for
 from .wire import rest
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
     from .channel import Move
+    from .notebook.panel_widget import Panel
 
 _TICK = 1
 """Seconds that one look may last: how often the progress line counts on."""
 _FRESH = 2.0
 """Seconds for which `spark` trusts its last look at the cluster."""
+_STOPPING = 60.0
+"""Seconds that a cluster may take to stop, before it is started with another profile."""
 _TIMEOUT = 300.0
 """Seconds that a parked cluster may take to come back."""
 
@@ -51,22 +55,28 @@ def cluster(
     away, ClusterFailed if the cluster stops or is not ready in time.
     """
     service = from_environment()
-    wanted = _range(executors)
     line = progress(quiet)
-    line.say(f"Cluster {name}: asking the hub")
-    try:
-        if profile is None:
-            profile = _profile_of_server(service, name, line)
-        ask = rest.CreateCluster(name=name, profile=profile, executors=wanted, conf=conf or {})
-        # Asking twice is asking once: the service finds the cluster again.
-        seen = service.send("POST", "clusters", rest.Cluster, ask, patience=min(timeout, 60.0), tell=line.say)
-    except EmberhubError:
-        line.done(f"Cluster {name}: not started")
-        raise
-    mine = Cluster(service, seen, quiet)
+    ask = rest.CreateCluster(name=name, profile=profile, executors=_range(executors), conf=conf or {})
+    mine = begin(service, ask, line, quiet=quiet, timeout=timeout)
     if wait:
         mine._wait(timeout, line)
     return mine
+
+
+def begin(
+    service: Service, ask: rest.CreateCluster, line: Progress, *, quiet: bool = False, timeout: float = 300.0
+) -> Cluster:
+    """Ask for a cluster, telling `line`, and do not wait for it. Raises RequestRefused, ServiceUnavailable."""
+    line.say(f"Cluster {ask.name}: asking the hub")
+    try:
+        if ask.profile is None:
+            ask = msgspec.structs.replace(ask, profile=_profile_of_server(service, ask.name, line))
+        # Asking twice is asking once: the service finds the cluster again.
+        seen = service.send("POST", "clusters", rest.Cluster, ask, patience=min(timeout, 60.0), tell=line.say)
+    except EmberhubError:
+        line.done(f"Cluster {ask.name}: not started")
+        raise
+    return Cluster(service, seen, quiet)
 
 
 def clusters() -> list[Cluster]:
@@ -118,7 +128,9 @@ class Cluster:
             return self._session
         if self._seen.state not in {"running", "disconnected"}:
             if self._seen.generation < self._seen.resumable or self._seen.state == "failed":
-                raise ClusterFailed(f"{_ended(self._seen)}. Start it again with emberhub.cluster(name={self.name!r})")
+                raise ClusterFailed(
+                    f"{ended_line(self._seen)}. Start it again with emberhub.cluster(name={self.name!r})"
+                )
             line = progress(self._quiet)
             self._start_again(line)
             self._wait(_TIMEOUT, line)
@@ -142,7 +154,7 @@ class Cluster:
         if generation == seen.generation and not ended:
             return None
         if generation < seen.resumable:
-            what = _ended(seen) if ended else f"The cluster {self.name} was stopped, and started anew, since then"
+            what = ended_line(seen) if ended else f"The cluster {self.name} was stopped, and started anew, since then"
             raise ClusterFailed(f"{what}. Get a new session with emberhub.cluster(name={self.name!r}).spark")
         line = progress(self._quiet)
         if ended:
@@ -184,6 +196,32 @@ class Cluster:
             self._session = None
         self._service.send("DELETE", self._path, bytes, patience=10)
 
+    def panel(self) -> Panel:
+        """A live view of it, for a notebook: what it has and lacks, and what can be done.
+
+        Raises EmberhubError where ipywidgets and anywidget are not installed.
+        """
+        self._look()
+        panel: Panel = widgets().Panel(self)
+        return panel
+
+    def _wish(self, executor: str, wish: Literal["later", "another"]) -> None:
+        """What its user would rather have, as an executor is asked back."""
+        path = f"{self._path}/reclaims/{quote(executor, safe='')}"
+        self._saw(self._service.send("POST", path, rest.Cluster, rest.Wish(wish)))
+
+    def _start(self, profile: str | None = None) -> None:
+        """Start it again, with another profile if one is given."""
+        if profile is not None:
+            self.stop()
+            seen, until = self._look(), time.monotonic() + _STOPPING
+            while seen.state not in ENDED and time.monotonic() < until:
+                seen = self._saw(
+                    self._service.get(f"{self._path}?after={seen.version}&wait={_TICK}", rest.Cluster, wait=_TICK)
+                )
+        ask = rest.CreateCluster(name=self.name, profile=profile)
+        self._saw(self._service.send("POST", "clusters", rest.Cluster, ask, patience=10))
+
     def wait(self, timeout: float = 300.0, quiet: bool = False) -> Cluster:
         """Wait until it takes work, for `timeout` seconds. Raises ClusterFailed, ServiceUnavailable."""
         self._wait(timeout, progress(quiet))
@@ -201,14 +239,14 @@ class Cluster:
         return self._saw(self._service.get(self._path, rest.Cluster, patience=patience))
 
     def _wait(self, timeout: float, line: Progress) -> None:
-        line.done(_ready(self._until_ready(timeout, line)))
+        line.done(ready_line(self._until_ready(timeout, line)))
 
     def _until_ready(self, timeout: float, line: Progress) -> rest.Cluster:
         seen = self._seen
         while not seen.ready:
-            if seen.state in {"stopped", "failed"}:
-                line.done(f"Cluster {self.name}: {_STOPPED[seen.state]}")
-                raise ClusterFailed(_ended(seen))
+            if seen.state in ENDED:
+                line.done(f"Cluster {self.name}: {seen.state}")
+                raise ClusterFailed(ended_line(seen))
             if line.elapsed > timeout:
                 line.done(f"Cluster {self.name}: not ready")
                 raise ClusterFailed(
@@ -226,22 +264,6 @@ class Cluster:
 
     def _repr_html_(self) -> str:
         return Status(self._seen)._repr_html_()
-
-
-_STOPPED = {"stopped": "stopped", "failed": "failed"}
-
-
-def _ready(seen: rest.Cluster) -> str:
-    asked = seen.executors
-    again = f" It was started again, for it had stopped: {seen.restarted.rstrip('.')}." if seen.restarted else ""
-    count = len(seen.running)
-    have = f"It has {count} executor{'' if count == 1 else 's'}, and gets up to {asked.max} as there is work"
-    return f"Cluster {seen.name} is ready.{again} {have}"
-
-
-def _ended(seen: rest.Cluster) -> str:
-    why = f": {seen.message.rstrip('.')}" if seen.message else ""
-    return f"The cluster {seen.name} is {seen.state}{why}"
 
 
 def _profile_of_server(service: Service, name: str, line: Progress) -> str | None:

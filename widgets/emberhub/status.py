@@ -7,7 +7,7 @@ from html import escape
 
 from .wire import rest
 
-_STATES = {
+STATES = {
     "pending": "waiting to start",
     "starting": "starting",
     "running": "running",
@@ -16,6 +16,9 @@ _STATES = {
     "stopped": "stopped",
     "failed": "failed",
 }
+"""Each state in words."""
+
+ENDED = frozenset({"stopped", "failed"})
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +72,7 @@ class Status:
         seen, asked = self.cluster, self.cluster.executors
         executors = f"{seen.granted} granted ({self.running} running), {seen.wanted} wanted"
         return [
-            ("State", _STATES.get(seen.state, seen.state)),
+            ("State", STATES.get(seen.state, seen.state)),
             ("Executors", f"{executors}; asked for {asked.min} to {asked.max} of {seen.executor} each"),
             *self._news(),
         ]
@@ -102,8 +105,23 @@ class Status:
 
 def waiting_for(seen: rest.Cluster) -> str:
     """What a cluster that is not ready yet waits for, for a progress line."""
-    text = seen.message or _STATES.get(seen.state, seen.state)
+    text = seen.message or STATES.get(seen.state, seen.state)
     return f"Cluster {seen.name}: {text.rstrip('.')}"
+
+
+def ready_line(seen: rest.Cluster) -> str:
+    """What is said of a cluster once it takes work."""
+    asked = seen.executors
+    again = f" It was started again, for it had stopped: {seen.restarted.rstrip('.')}." if seen.restarted else ""
+    count = len(seen.running)
+    have = f"It has {count} executor{'' if count == 1 else 's'}, and gets up to {asked.max} as there is work"
+    return f"Cluster {seen.name} is ready.{again} {have}"
+
+
+def ended_line(seen: rest.Cluster) -> str:
+    """That a cluster has ended, and why; without a full stop."""
+    why = f": {seen.message.rstrip('.')}" if seen.message else ""
+    return f"The cluster {seen.name} is {seen.state}{why}"
 
 
 def unmet_sentences(unmet: rest.Unmet) -> list[str]:
@@ -116,7 +134,7 @@ def _unmet_rows(unmet: rest.Unmet) -> list[tuple[str, str]]:
     if unmet.place:
         facts.append(f"place {unmet.place} in line")
     if unmet.estimate is not None:
-        facts.append(f"the next in about {_span(unmet.estimate)}")
+        facts.append(f"the next in about {span(unmet.estimate)}")
     rows = [("Waiting", _sentence(", ".join(facts)))]
     if unmet.reason:
         rows.append(("Because", _sentence(unmet.reason)))
@@ -125,7 +143,8 @@ def _unmet_rows(unmet: rest.Unmet) -> list[tuple[str, str]]:
     return rows
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A time for reading."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 

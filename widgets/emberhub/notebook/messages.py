@@ -41,3 +41,43 @@ QUERY_INTERRUPTED = Message("Query interrupted after {took}: {done} of {tasks} w
 QUERY_FAILED = Problem("Query failed after {took}.", "See the error below for the reason.")
 EXECUTOR_COMES = Message("An executor is on its way.")
 NO_EXECUTOR_YET = Message("The hub has been asked for one.")
+
+# --- the panel ---
+
+TIMELINE = Message(
+    "The last {seconds} seconds: {running} running, {busy} with tasks; the work at hand could use {wanted}."
+)
+RECLAIM = Message("Executor {executor} is asked back.{reason}")
+CHANGE_PROFILE = Message("Start again with {title}")
+CHANGE_COSTS = Message("{size} each, and there is room for {free} now. What is cached in this cluster is lost.")
+PANEL_STOPPED = Message("The cluster is being stopped.")
+PANEL_STARTED = Message("The cluster is being started.")
+KEPT_LONGER = Message("Executor {executor} stays a little longer.")
+GAVE_ANOTHER = Message("Another executor is given instead of executor {executor}.")
+NO_WIDGETS = Problem(
+    "The {what} needs the Python packages ipywidgets and anywidget, which are not installed here ({missing}).",
+    "Run %pip install 'emberhub[notebook]', restart the kernel, and try again.",
+)
+
+# --- the launcher ---
+
+CARD_SIZE = Message("An executor costs {size}.")
+CARD_FREE = Message("There is room for {free} of {room} now.")
+CARD_FULL = Message("All {room} are in use now, so you would wait for a turn.")
+CARD_GANG = Message("It gets {gang} at once or none.")
+COSTS = Message("At most {executors}, which is {most}.")
+COSTS_KEPT = Message("Of that, {kept} are kept for you whether you work or not.")
+COSTS_NOTHING = Message("Nothing is kept for you while you do not work.")
+NO_PROFILE = Problem("No profile has all of that.", "Clear one of the boxes above.")
+RANGE_TURNED = Problem("From {low} to {high} goes downwards.", "Make the first number the smaller one.")
+RANGE_SMALL = Problem("{title} needs at least {least} to work with.", "Allow so many or more.")
+RANGE_LARGE = Problem("There is room for {room} at most, and {low} are to be kept for you.", "Ask for fewer.")
+LAUNCHER_NONE = Message("You have no cluster yet. Choose a profile and press Start.")
+LAUNCHER_ENDED = Message("Cluster {name} is {why} Press Start to start it again.")
+LAUNCHER_COMES = Message("Cluster {name} is not ready yet: {why}")
+LAUNCHER_RUNS = Message("Cluster {name} runs with profile {profile} and has {running}.")
+LAUNCHER_APART = Message("Press Reconnect to use it in this notebook.")
+SPARK_READY = Message("The variables spark and cluster are ready in this notebook: try spark.range(10).show().")
+SPARK_REPLACED = Message("The variable spark was something else before, and is replaced.")
+SCALED = Message("From now on the cluster has from {low} to {high} executors.")
+STOPPED = Message("Cluster {name} is being stopped: its executors go to others, and what it had cached is lost.")

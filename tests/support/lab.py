@@ -1,0 +1,88 @@
+"""JupyterLab in a real browser: a notebook whose cells a test writes, runs and looks at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from .browser import log_in
+
+START = 180_000.0
+"""Milliseconds for a notebook server to start, and for a kernel."""
+
+
+class Notebook:
+    """One notebook of one person, open in JupyterLab."""
+
+    def __init__(self, page: Any, url: str, home: Path, name: str, password: str, *cells: str) -> None:
+        self.page = page
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "story.ipynb").write_text(json.dumps(_document(cells)))
+        # JupyterLab would ask whether it may fetch news, over what is to be clicked.
+        settings = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+        log_in(page, url, name, password)
+        page.goto(f"{url}/hub/spawn/{quote(name)}?next={quote(f'/user/{name}/lab/tree/story.ipynb?reset')}")
+        page.wait_for_url("**/lab/**", timeout=START)
+        page.locator(".jp-Cell").nth(len(cells) - 1).wait_for(timeout=START)
+        self.settle()
+
+    def settle(self) -> None:
+        """Until the kernel has nothing to do."""
+        self.page.locator("#jp-main-statusbar :text('| Idle')").wait_for(timeout=START)
+
+    def cell(self, number: int) -> Any:
+        """A cell, with its output."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
+
+    def output(self, number: int) -> Any:
+        """What a cell has shown."""
+        return self.cell(number).locator(".jp-Cell-outputArea")
+
+    def start(self, number: int) -> None:
+        """Run a cell, and do not wait for its end."""
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+
+    def run(self, number: int) -> None:
+        """Run a cell to its end."""
+        before = self.prompt(number)
+        self.start(number)
+        self.page.wait_for_function(
+            "([cell, before]) => { const now = document.querySelectorAll('.jp-Notebook .jp-Cell')[cell]"
+            ".querySelector('.jp-InputPrompt').textContent; return /\\d/.test(now) && now !== before; }",
+            arg=[number, before],
+            timeout=START,
+        )
+
+    def prompt(self, number: int) -> str:
+        """`[3]:` beside a cell that has run."""
+        return str(self.cell(number).locator(".jp-InputPrompt").inner_text())
+
+    def interrupt(self) -> None:
+        """The stop button."""
+        self.page.locator(
+            "jp-button[data-command='notebook:interrupt-kernel'], [data-command='notebook:interrupt-kernel']"
+        ).first.click()
+
+
+def _document(cells: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "metadata": {},
+                "source": cell,
+                "outputs": [],
+                "execution_count": None,
+            }
+            for number, cell in enumerate(cells)
+        ],
+    }
