@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import logging
@@ -29,13 +30,15 @@ from .control.controller import Controller
 from .control.metrics import Metrics
 from .control.reconciler import Reconciler
 from .control.requests import Requests
+from .control.sparkui import SparkUi
 from .control.state import Clock, State
 from .control.troubles import Troubles
 from .control.warm import WarmDrivers
 from .control.watch import Watch
-from .records import open_records
+from .records import RecordsUnavailable, open_records
 from .web.feed import Feed
 from .web.pages import pages
+from .web.sparkui import spark_pages
 
 log = logging.getLogger(__name__)
 
@@ -106,13 +109,16 @@ class Service:
             self.identity,
             site.heartbeat,
             cookie_secret=_kept_secret(self.state_dir / "page-cookie-secret"),
-            pages=pages(self.prefix, self.identity, self.feed),
+            pages=[
+                *pages(self.prefix, self.identity, self.feed),
+                spark_pages(self.prefix, self.identity, SparkUi(state, requests)),
+            ],
         )
         self.server.add_sockets(sockets)
         self.watch = Watch(self.site, state, self._site_changed)
         self.warm = WarmDrivers(state, self.reconciler.enqueue, lambda: people_with_servers(self.auth))
         troubles = Troubles(state, self.backend)
-        self._tasks = [asyncio.create_task(each.run()) for each in (self.watch, self.warm, troubles)]
+        self._tasks = [asyncio.create_task(each.run()) for each in (self.watch, self.warm, troubles, state.journal)]
         log.info("the service listens on http://%s:%d%s", self.host, self.port, self.prefix)
 
     async def stop(self) -> None:
@@ -123,6 +129,8 @@ class Service:
         self.server.stop()
         self.feed.close()
         self.controller.close()
+        with contextlib.suppress(RecordsUnavailable):
+            self.state.journal.write()
         await self.reconciler.close()
         self.state.release()
         for live in self.state.lives.values():
@@ -177,6 +185,7 @@ class Service:
         for live in self.state.lives.values():
             live.welcome(site)
         self.controller.changed()
+        self.state.journal.note("site", "A changed configuration is in force.")
         self.state.on_change()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 import os
@@ -26,6 +27,7 @@ from emberhub.wire.driver import (
     FILE_REASON,
     DriverConfig,
     mark,
+    ui_key,
 )
 
 from . import archive
@@ -98,7 +100,7 @@ async def drive(config: DriverConfig, agent_token: str, connect_token: str) -> s
         asyncio.get_running_loop().add_signal_handler(number, _settle, stop, "its backend stopped it")
     jvm = _start_jvm(config, connect_token)
     try:
-        starting = asyncio.ensure_future(asyncio.to_thread(_start_spark, jvm, config))
+        starting = asyncio.ensure_future(asyncio.to_thread(_start_spark, jvm, config, connect_token))
         either: set[asyncio.Future[Any]] = {starting, stop}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -184,8 +186,9 @@ def _start_jvm(config: DriverConfig, connect_token: str) -> Jvm:
     )
 
 
-def _start_spark(jvm: Jvm, config: DriverConfig) -> Py4jSpark:
-    return Py4jSpark(jvm.gateway(START_TIMEOUT), config.host)
+def _start_spark(jvm: Jvm, config: DriverConfig, connect_token: str) -> Py4jSpark:
+    key = base64.urlsafe_b64encode(ui_key(connect_token)).decode()
+    return Py4jSpark(jvm.gateway(START_TIMEOUT), config.host, key)
 
 
 def _stop_quietly(spark: Py4jSpark) -> None:

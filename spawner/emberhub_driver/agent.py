@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
-from emberhub.errors import EmberhubError
 from emberhub.wire import agent as wire
 from emberhub.wire.driver import DriverConfig
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -23,6 +22,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from .reclaims import Reclaims, surplus
 from .spark import SparkApplication
+from .ui import WebUi
 from .watch import Watch, quiet, telling, urgent
 
 log = logging.getLogger("emberhub.agent")
@@ -76,9 +76,8 @@ class Agent:
         self._lease, self._heartbeat, self._floor = config.lease, HEARTBEAT, 0
         self._silence = 0.0
         """Seconds of this process's own running time without a word from the service."""
-        self._gave_back = False
-        self._backoff = RETRY_FIRST
-        self._showing: asyncio.Future[None] | None = None
+        self._gave_back, self._backoff = False, RETRY_FIRST
+        self._ui = WebUi(spark, self._watch, self._look_now.set)
         self.warm = asyncio.Event()
         """Set while the driver is nobody's yet."""
         self.spare = asyncio.Event()
@@ -90,10 +89,8 @@ class Agent:
         Spark itself is left running; the caller stops it.
         """
         loops = [
-            asyncio.ensure_future(self._keep_looking()),
-            asyncio.ensure_future(self._keep_hearing()),
-            asyncio.ensure_future(self._keep_connected()),
-            asyncio.ensure_future(self._keep_lease()),
+            asyncio.ensure_future(loop)
+            for loop in (self._keep_looking(), self._keep_hearing(), self._keep_connected(), self._keep_lease())
         ]
         try:
             done, _ = await asyncio.wait([stop, *loops], return_when=asyncio.FIRST_COMPLETED)
@@ -255,22 +252,12 @@ class Agent:
                 log.info("giving back executors %s: %s", ", ".join(message.executors), message.reason)
                 await self._give_back(message.executors, message.target)
             case wire.ShowUi():
-                if self._showing is None:
-                    self._showing = asyncio.ensure_future(self._show_ui())
+                self._ui.show()
             case wire.Stop():
                 return message.reason or "the service said so"
             case wire.Ping():
                 pass
         return ""
-
-    async def _show_ui(self) -> None:
-        # Beside the thread that looks at Spark, which must not wait for it.
-        try:
-            self._watch.ui = await asyncio.to_thread(self._spark.open_ui)
-        except EmberhubError as error:
-            log.warning("%s", error)
-            self._showing = None
-        self._look_now.set()
 
     async def _hold(self, target: int) -> None:
         await self._ask(lambda: self._watch.hold(target))

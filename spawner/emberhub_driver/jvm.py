@@ -221,3 +221,10 @@ class Jvm:
 
 def _ignore_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def first_line(error: Exception) -> str:
+    """The Java exception's own message, without its stack."""
+    cause = getattr(error, "java_exception", None)
+    text = str(cause.toString()) if cause is not None else str(error)
+    return text.strip().splitlines()[0]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 from emberhub.wire.agent import Endpoint
 
-from .jvm import Gateway, SparkFailed
+from .jvm import Gateway, SparkFailed, first_line
 from .ui import open_ui
 
 log = logging.getLogger("emberhub.spark")
@@ -160,7 +160,7 @@ class Py4jSpark:
             self._context: Any = self._jvm.org.apache.spark.SparkContext(self._jvm.org.apache.spark.SparkConf(True))
             self._take_over()
         except Py4JError as error:
-            raise SparkFailed(f"Spark did not start: {_first_line(error)}") from error
+            raise SparkFailed(f"Spark did not start: {first_line(error)}") from error
 
     def _take_over(self) -> None:
         self._backend: Any = self._context.schedulerBackend()
@@ -254,7 +254,7 @@ class Py4jSpark:
         try:
             return bool(self._context.requestTotalExecutors(executors, 0, self._python.toScalaMap({})))
         except Py4JJavaError as error:
-            log.warning("Spark's master was not told to hold %d executors: %s", executors, _first_line(error))
+            log.warning("Spark's master was not told to hold %d executors: %s", executors, first_line(error))
             return False
 
     def decommission(self, executors: Sequence[str], target: int) -> bool:
@@ -284,12 +284,7 @@ class Py4jSpark:
         return news
 
     def open_ui(self) -> Endpoint:
-        from py4j.protocol import Py4JError  # noqa: PLC0415
-
-        try:
-            return open_ui(self._jvm, self._context, self._host, self._ui_key)
-        except Py4JError as error:
-            raise SparkFailed(f"Spark's web UI did not start: {_first_line(error)}") from error
+        return open_ui(self._jvm, self._context, self._host, self._ui_key)
 
     def stopped(self) -> bool:
         return bool(self._context.isStopped())
@@ -303,10 +298,3 @@ class Py4jSpark:
 
     def _strings(self, sequence: Any) -> list[str]:
         return msgspec.json.decode(self._json(sequence), type=list[str])
-
-
-def _first_line(error: Exception) -> str:
-    """The Java exception's own message, without its stack."""
-    cause = getattr(error, "java_exception", None)
-    text = str(cause.toString()) if cause is not None else str(error)
-    return text.strip().splitlines()[0]

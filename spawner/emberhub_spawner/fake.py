@@ -41,6 +41,8 @@ class Script:
     """Demand at the start."""
     answer: Callable[[agent.Reclaim], Iterable[agent.Alternative | agent.Deferral]] = lambda _: ()
     """What is said to a reclaim."""
+    ui: agent.Endpoint | None = None
+    """What it says of Spark's web UI, once it is asked for it."""
     backoff: float = 0.05
     """Between attempts to connect."""
 
@@ -60,6 +62,7 @@ class FakeDriver:
     """Every message from the service."""
     close_code: int | None = None
     """With which the service last closed the socket."""
+    ui: agent.Endpoint | None = None
     alive: bool = True
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -136,6 +139,7 @@ class FakeDriver:
                         executors=tuple(self.executors.values()),
                         endpoint=agent.Endpoint("127.0.0.1", 15002),
                         application=f"app-{self.spec.cluster}-{self.spec.generation}",
+                        ui=self.ui,
                         idle=self.idle,
                     )
                 )
@@ -194,6 +198,9 @@ class FakeDriver:
                 self.target = target
                 self._spawn(self._drain(names))
             case agent.Ping():
+                await self.report()
+            case agent.ShowUi():
+                self.ui = self.script.ui
                 await self.report()
             case agent.Stop(reason=reason):
                 await self.say(agent.Farewell(reason))

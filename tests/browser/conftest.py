@@ -21,7 +21,7 @@ pools: [{name: main, cores: 8, memory: 16G}]
 queues:
   name: everyone
   children:
-    - {name: class, guaranteed: {cores: 4, memory: 4G}, groups: [students]}
+    - {name: class, guaranteed: {cores: 4, memory: 4G}, groups: [students], instructors: [teachers]}
     - {name: research}
 profiles:
   - {name: small, title: Small, executor: {cores: 1, memory: 1G}, executors: {min: 0, max: 8}, default: true}
@@ -31,7 +31,7 @@ lease: 10s
 clusters_per_user: 3
 """
 
-GROUPS = {"students": ["alice", "bob"], "teachers": ["tess"]}
+GROUPS = {"students": ["alice", "bob", "chen", "dora", "emre"], "teachers": ["tess"]}
 
 
 @pytest.fixture(scope="package")

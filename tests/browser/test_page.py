@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import Windows, log_in
+from tests.support.browser import Windows, check_accessible, log_in
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.timeout(300)]
@@ -41,6 +41,9 @@ def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_is_stopped_by_key
     row(page, "main").locator("text=3 run, 3 wanted").wait_for(timeout=SECOND)
     assert "3 executors: 3 cores" in page.locator("#pools").inner_text()
 
+    windows.picture(page, "page-mine", full_page=True)
+    check_accessible(page)
+
     page.keyboard.press("Tab")
     for _ in range(20):
         if page.evaluate("document.activeElement.textContent") == "Stop":
@@ -54,3 +57,95 @@ def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_is_stopped_by_key
     page.keyboard.press("Enter")
     row(page, "main").locator("text=It was stopped by alice.").wait_for()
     assert "main: stop" in page.locator("#said").inner_text()
+
+
+def test_bob_sees_none_of_alices_but_how_much_of_the_pool_is_taken(stage: Stage, windows: Windows) -> None:
+    stage.start("alice", wanted=5, name="secret-plan")
+    page = visit(stage, windows, "bob")
+    page.locator("#holders tbody tr").first.wait_for()
+    assert "5 executors: 5 cores" in page.locator("#pools").inner_text()
+    assert page.locator("#holders tbody tr").all_inner_texts() == ["Somebody\t5\t5\t"]
+    assert page.locator("#queues tbody tr", has_text="class").inner_text().split("\t") == [
+        "class",
+        "4 cores, 4 GiB",
+        "5 cores, 5 GiB",
+        "1 core, 1 GiB",
+        "",
+    ]
+    assert page.locator("#mine .nothing").is_visible()
+    assert "alice" not in page.content()
+    assert "secret-plan" not in page.content()
+
+
+def test_the_class_as_its_instructor_sees_and_changes_it_and_the_pool_as_an_admin(
+    stage: Stage, windows: Windows
+) -> None:
+    for name, wanted in (("alice", 3), ("bob", 3), ("chen", 4), ("dora", 0)):
+        stage.start(name, wanted=wanted)
+    broken = stage.start("emre")
+    stage.kill(broken, "The Spark driver was killed by signal 9: it used more memory than it may.")
+    stage.start("frank", wanted=2, name="survey")
+
+    page = visit(stage, windows, "tess")
+    page.locator("#others .summary", has_text="1 failed").wait_for()
+    assert page.locator("#others-title").inner_text() == "The class"
+    assert row(page, "frank").count() == 0
+    assert "frank" not in page.content()
+    row(page, "chen").locator("text=in line").wait_for()
+    windows.picture(page, "page-class", full_page=True)
+    check_accessible(page)
+
+    page.get_by_label("Only those that wait").check()
+    assert row(page, "emre").locator("text=killed by signal 9").is_visible()
+    assert row(page, "dora").count() == 0
+    page.get_by_label("Only those that wait").uncheck()
+
+    page.get_by_role("button", name="Scale main of chen").click()
+    check_accessible(page)
+    page.get_by_label("At least").fill("5")
+    page.get_by_label("At most").fill("1")
+    page.get_by_role("button", name="Change").click()
+    page.locator("dialog [role=alert]", has_text="minimum above its maximum").wait_for()
+    page.get_by_label("At least").fill("0")
+    windows.expected.append("status of 400")
+    page.get_by_role("button", name="Change").click()
+    row(page, "chen").locator(".wait:empty").wait_for(state="attached")
+    page.get_by_role("button", name="Stop main of alice").click()
+    page.get_by_role("button", name="Stop it").click()
+    row(page, "alice").locator("text=It was stopped by tess.").wait_for()
+    page.close()
+
+    stage.work(stage.start("bob"), 8)
+    page = visit(stage, windows, "admin", height=1100)
+    row(page, "bob").locator(".wait p").first.wait_for()
+    assert page.locator("#others-title").inner_text() == "All clusters"
+    assert page.locator("#holders tbody").inner_text().count("frank") == 1
+    assert "fair share" in row(page, "frank").inner_text()
+    log = page.locator("#log tbody tr")
+    log.filter(has_text="It was stopped by tess.").first.wait_for()
+    assert log.filter(has_text="granted").count() > 3
+    before = log.count()
+    page.get_by_role("button", name="Show older ones").click()
+    page.get_by_role("button", name="There are no older ones").wait_for()
+    assert log.count() >= before
+    windows.picture(page, "page-admin", full_page=True)
+    check_accessible(page)
+
+
+def test_on_a_phone_in_the_dark_everything_is_in_reach(stage: Stage, windows: Windows) -> None:
+    stage.start("alice", wanted=4)
+    stage.start("bob", wanted=9)
+    page = visit(stage, windows, "bob", width=360, height=740, dark=True)
+    row(page, "main").locator(".wait p").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for name in ("Stop main", "Scale main"):
+        box = page.get_by_role("button", name=name).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 360
+        assert box["height"] >= 36
+    windows.picture(page, "page-phone-dark")
+    check_accessible(page)
+    page.get_by_role("button", name="Scale main").click()
+    assert page.evaluate("document.activeElement.id") == "ask-max"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.textContent") == "Scale", "the focus comes back"

@@ -1,15 +1,13 @@
 """The hub's page: who is let in, and what each is sent."""
 
 import asyncio
-import json
 import re
-from contextlib import asynccontextmanager
 
 import pytest
 from emberhub_service.web.feed import PAUSE
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.web import create_signed_value
-from tornado.websocket import websocket_connect
+from tornado.httpclient import HTTPClientError
+
+from tests.support.visiting import Browser
 
 SITE = """
 pools: [{name: main, cores: 6, memory: 12G}]
@@ -32,91 +30,6 @@ def site(site, people):
         people[f"{name}-token"] = people["bob-token"] | {"name": name, "groups": groups}
     site.yaml.write_text(SITE)
     return site
-
-
-class Browser:
-    """What a browser would send for somebody who has logged in: a signed cookie, and the page's XSRF token."""
-
-    def __init__(self, running, who):
-        self.running = running
-        secret = (running.service.state_dir / "page-cookie-secret").read_bytes()
-        signed = create_signed_value(secret, "service-emberhub", f"{who}-token").decode()
-        self.cookies = {"service-emberhub": signed}
-        self.xsrf = ""
-
-    def headers(self, **more):
-        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return {"Cookie": cookie, "User-Agent": "test", **more}
-
-    async def get(self, path="", **more):
-        headers = self.headers(**{"Sec-Fetch-Mode": "navigate", **more})
-        request = HTTPRequest(self.running.base + path, headers=headers, follow_redirects=False)
-        return await self.running.http.fetch(request, raise_error=False)
-
-    async def open(self):
-        """Load the page, and take over its token."""
-        answer = await self.get()
-        assert answer.code == 200, answer.body
-        for cookie in answer.headers.get_list("Set-Cookie"):
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        text = answer.body.decode()
-        self.xsrf = re.search(r'data-xsrf="([^"]+)"', text)[1]
-        return text
-
-    async def act(self, method, path, body=None, **more):
-        """A request of the page's script."""
-        headers = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin", "X-XSRFToken": self.xsrf, **more}
-        return await self.running.call(method, path, body, who=None, headers=self.headers(**headers))
-
-    @asynccontextmanager
-    async def live(self, hello=None, origin=None, query=""):
-        """The page's WebSocket, as what it was sent so far put together."""
-        base = self.running.base.replace("http:", "ws:")
-        headers = self.headers(Origin=origin or self.running.base.rpartition("/services")[0])
-        socket = await websocket_connect(HTTPRequest(f"{base}live{query}", headers=headers))
-        try:
-            await socket.write_message(json.dumps({"xsrf": self.xsrf} if hello is None else hello))
-            yield Seen(socket)
-        finally:
-            socket.close()
-
-
-class Seen:
-    def __init__(self, socket):
-        self.socket = socket
-        self.rows, self.pool, self.me = {}, None, None
-        self.text = ""
-        self.messages = 0
-
-    async def hear(self, seconds=10):
-        """Take in one message; False if the socket was closed, or none came."""
-        try:
-            text = await asyncio.wait_for(self.socket.read_message(), seconds)
-        except TimeoutError:
-            return False
-        if text is None:
-            return False
-        self.text += text
-        self.messages += 1
-        update = json.loads(text)
-        self.me = update.get("me", self.me)
-        self.pool = update.get("pool", self.pool)
-        self.rows |= {row["id"]: row for row in update.get("rows", ())}
-        for gone in update.get("gone", ()):
-            del self.rows[gone]
-        return True
-
-    async def until(self, true, seconds=10):
-        async with asyncio.timeout(seconds):
-            while not true(self):
-                assert await self.hear(), "the socket was closed"
-
-    def users(self):
-        return sorted({row["user"] for row in self.rows.values()})
-
-    def names(self):
-        return sorted(holder["user"] for holder in self.pool["holders"])
 
 
 async def opened(running, who):
@@ -318,3 +231,34 @@ async def test_what_a_page_is_told_of_names_is_text_in_it(running, people):
     text = await Browser(running, "hostile").open()
     assert "<b" not in text.replace("<body", "").replace("<button", "")
     assert "&lt;b onclick" in text
+
+
+async def test_what_is_decided_and_done_is_told_to_admins_and_is_there_after_a_restart(site):
+    async with site.service() as running:
+        cluster, driver = await running.start("alice")
+        admin, alice = await opened(running, "admin"), await opened(running, "alice")
+        async with admin.live() as seen, alice.live() as other:
+            await driver.work(2)
+            await running.until(cluster, lambda c: len(c["running"]) == 2)
+            await running.call("PATCH", f"api/clusters/{cluster}", {"executors": {"min": 0, "max": 3}})
+            await running.call("DELETE", f"api/clusters/{cluster}", who="admin")
+            await seen.until(lambda s: any(event["kind"] == "stopped" for event in s.events))
+            told = [(event["kind"], event["actor"], event["text"]) for event in seen.events]
+            assert told[0] == ("start", "alice", "It was asked for: 0 to 4 executors.")
+            assert ("running", "", "Its driver takes work.") in told
+            assert ("scale", "alice", "It may have 0 to 3 executors.") in told
+            assert told[-2:] == [
+                ("stop", "root", "It was stopped by root."),
+                ("stopped", "", "It was stopped by root."),
+            ]
+            granted = [event for event in seen.events if event["kind"] == "grant"]
+            assert granted
+            assert (granted[0]["user"], granted[0]["cluster"], bool(granted[0]["rule"])) == ("alice", cluster, True)
+            assert [event["id"] for event in seen.events] == sorted({event["id"] for event in seen.events})
+            await other.until(lambda s: any(row["state"] == "stopped" for row in s.rows.values()))
+            assert "events" not in other.text
+        before = (await running.call("GET", "api/events?most=200", who="admin")).json["events"]
+        assert (await running.call("GET", "api/events", who="alice")).status == 403
+    async with site.service() as running:
+        after = (await running.call("GET", f"api/events?before={before[3]['id']}&most=2", who="admin")).json["events"]
+        assert after == before[4:6]

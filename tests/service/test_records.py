@@ -14,6 +14,7 @@ from emberhub_service.records import (
     TRANSITIONS,
     ClusterRecord,
     Conflict,
+    Event,
     RecordsUnavailable,
     UserRecord,
     metadata,
@@ -97,6 +98,17 @@ def test_what_is_remembered_of_users_is_replaced(records):
         "alice": UserRecord("alice", -3.0, 4.0, 20.0),
         "bob": UserRecord("bob", 0.0, 0.0, 10.0),
     }
+
+
+def test_events_are_read_backwards_and_only_so_many_are_kept(records):
+    def event(number):
+        return Event(number, 10.0, "grant", "", "alice", "c-1", "main", "class", "C", "Two granted.")
+
+    records.write_events(map(event, range(1, 8)), keep=5)
+    records.write_events([], keep=5)
+    records.write_events([event(8)], keep=5)
+    assert [each.id for each in records.events(None, 3)] == [8, 7, 6]
+    assert records.events(6, 10) == [event(5), event(4)]
 
 
 def test_migrations_from_nothing_lead_to_the_model(records):

@@ -126,13 +126,13 @@ class Stage:
             self._people[name] = Person(self, name)
         return self._people[name]
 
-    def start(self, name: str, wanted: int = 0, **body: Any) -> str:
+    def start(self, user: str, wanted: int = 0, **body: Any) -> str:
         """A cluster of this person, running, with work for so many executors; returns its id."""
-        person = self.person(name)
+        person = self.person(user)
         status, cluster = person.ask("POST", "clusters", body)
         assert status in {200, 201}, cluster
         where = f"clusters/{cluster['id']}"
-        eventually(lambda: person.ask("GET", where)[1]["ready"], f"the cluster of {name} is ready", 30)
+        eventually(lambda: person.ask("GET", where)[1]["ready"], f"the cluster of {user} is ready", 30)
         if wanted:
             self.do(self.driver(cluster["id"]).work(wanted))
         return str(cluster["id"])
@@ -144,6 +144,10 @@ class Stage:
     def work(self, cluster: str, wanted: int) -> None:
         """From now on the cluster has work for so many executors."""
         self.do(self.driver(cluster).work(wanted))
+
+    def kill(self, cluster: str, message: str) -> None:
+        """The cluster's driver ends by itself."""
+        self._loop.call_soon_threadsafe(self.driver(cluster).die, message)
 
     def clear(self) -> None:
         """Stop every cluster, and forget it."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +73,53 @@ def test_no_token_is_on_a_command_line_in_a_log_or_in_a_url(hub: Hub, clean: Non
     for log in logs(hub):
         text = log.read_text(errors="replace")
         assert not [secret for secret in secrets if secret in text], log
+
+
+def test_sparks_pages_are_for_their_owner_and_the_port_that_they_are_at_tells_nobody_anything(
+    hub: Hub, clean: None
+) -> None:
+    alice, bob = hub.person("alice"), hub.person("bob")
+    hers = alice.cluster()
+    assert busy(hers, 4, 0.1) == 6
+    base = f"/services/emberhub/clusters/{hers.id}/ui"
+
+    status, page = look(f"{hub.url}{base}/", alice.token)
+    assert (status, "Spark Jobs" in page) == (200, True), page
+    links = set(re.findall(r'(?:href|src)="(/[^"]+)"', page))
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith(f"{base}/")] == []
+    for link in sorted(links):
+        assert look(hub.url + link.replace("&amp;", "&"), alice.token)[0] == 200, link
+    status, text = look(f"{hub.url}{base}/api/v1/applications", alice.token)
+    assert (status, json.loads(text)[0]["name"]) == (200, "main")
+    assert "mapInPandas" in look(f"{hub.url}{base}/SQL/", alice.token)[1]
+
+    assert look(f"{hub.url}{base}/", bob.token)[0] == 404
+    assert look(f"{hub.url}{base}/", hub.person("admin").token)[0] == 200
+    listening = {
+        connection.laddr
+        for process in hub.processes()
+        if "java" in process.name()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    answers = [look(f"http://127.0.0.1:{address.port}/jobs/", bob.token) for address in listening]
+    assert [page for status, page in answers if status == 200 and "Spark" in page] == []
+    assert 403 in {status for status, _ in answers}, "the pages are at one of these ports"
+
+
+def look(url: str, token: str) -> tuple[int, str]:
+    """Status and text of a page; 0 where nobody speaks HTTP there."""
+    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return 0, ""
 
 
 def logs(hub: Hub) -> list[Path]:

@@ -17,6 +17,9 @@ from ..control.requests import Requests
 MAX_WAIT = 60.0
 """Seconds that a request may wait for a change."""
 
+MOST_EVENTS = 200
+"""Events in one answer."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -81,6 +84,12 @@ async def _read(call: Call) -> Answer:
     after = int(_number(call, "after", 0, 2**63))
     wait = _number(call, "wait", 0, MAX_WAIT)
     return Answer(await call.requests.cluster(call.person, call.path["id"], after, wait))
+
+
+def _events(call: Call) -> Answer:
+    before = int(_number(call, "before", 0, 2**63)) or 2**63 - 1
+    most = int(_number(call, "most", 0, MOST_EVENTS)) or MOST_EVENTS
+    return Answer(call.requests.events(call.person, before, most))
 
 
 def _number(call: Call, name: str, least: float, most: float) -> float:
@@ -195,6 +204,21 @@ ROUTES: tuple[Route, ...] = (
         (
             Operation(
                 "GET", "The pools and their use.", lambda call: Answer(call.requests.pool(call.person)), rest.Pools
+            ),
+        ),
+    ),
+    Route(
+        "api/events",
+        (
+            Operation(
+                "GET",
+                "What was decided and done, the latest first; for admins.",
+                _events,
+                rest.Events,
+                query=(
+                    ("before", "Only events before this id,"),
+                    ("most", f"and so many of them, at most {MOST_EVENTS}."),
+                ),
             ),
         ),
     ),

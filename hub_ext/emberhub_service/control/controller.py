@@ -230,6 +230,7 @@ class Controller:
                 rule = "" if isinstance(decision, CallOff) else decision.rule
                 self.metrics.decisions.labels(type(decision).__name__, rule).inc()
                 log.info("%s", decision)
+                self.state.journal.decided(decision, live.record)
             if live.link is None:
                 continue
             match decision:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from emberhub.errors import RequestRefused
 from emberhub.wire import rest
 from emberhub_spawner.profiles import Profile, default_of, visible
@@ -86,6 +87,13 @@ class Requests:
             raise RequestRefused("Only admins may read the allocator's snapshot; ask one of them for it.", 403)
         return self._controller.snapshot()
 
+    def events(self, person: Person, before: int, most: int) -> rest.Events:
+        """What was decided and done before this event, the latest first; for admins."""
+        if not person.admin:
+            raise RequestRefused("Only admins may read what was decided; ask one of them.", 403)
+        found = self._state.journal.before(before, most)
+        return rest.Events(events=tuple(rest.Event(**msgspec.structs.asdict(event)) for event in found))
+
     def metrics(self, person: Person) -> bytes:
         """Prometheus' text."""
         if not (person.admin or person.metrics):
@@ -140,6 +148,7 @@ class Requests:
             self._state.insert(record)
         except Conflict:
             raise RequestRefused("This cluster was made at the same time by another request; ask again.", 409) from None
+        self._state.journal.note("start", f"It was asked for: {_range(wanted)}.", actor=person.name, record=record)
         self._reconcile(record.id)
         return self._state.view(record)
 
@@ -163,6 +172,9 @@ class Requests:
             "conf": body.conf or record.conf,
             "last_active": self._state.clock(),
         }
+        self._state.journal.note(
+            "start", f"It was asked for again: {_range(wanted)}.", actor=person.name, record=record
+        )
         return self._amend(record, changes)
 
     def _meet(self, record: ClusterRecord, body: rest.CreateCluster) -> rest.Cluster:
@@ -191,6 +203,7 @@ class Requests:
             "ceiling": body.executors.max,
             "last_active": self._state.clock(),
         }
+        self._state.journal.note("scale", f"It may have {_range(body.executors)}.", actor=person.name, record=record)
         return self._amend(record, changes)
 
     def stop(self, person: Person, cluster: str) -> rest.Cluster:
@@ -200,6 +213,7 @@ class Requests:
         if record.status in ENDED and record.goal == "stopped" and record.resumable == resumable:
             return self._state.view(record)
         message = f"It was stopped by {person.name}."
+        self._state.journal.note("stop", message, actor=person.name, record=record)
         return self._amend(record, {"goal": "stopped", "message": message, "resumable": resumable})
 
     def wish(self, person: Person, cluster: str, executor: str, body: rest.Wish) -> rest.Cluster:
@@ -270,3 +284,7 @@ class Requests:
                 "None of your groups has a queue here; ask your administrator to add you to a group that has one.", 403
             )
         return queue
+
+
+def _range(executors: rest.ExecutorRange) -> str:
+    return f"{executors.min} to {executors.max} executors"

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from ..alloc.model import Rules, User
 from ..config import Site
 from ..records import ClusterRecord, Conflict, Records, RecordsUnavailable, UserRecord
+from .journal import Journal
 from .line import Line
 from .live import Live
 from .views import cluster_view, essence
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _STARTS = 15
+_NOTED = {"running": "Its driver takes work.", "stopped": "Its driver has ended.", "failed": "Its driver has failed."}
+"""Changes of a cluster's status that are events."""
 
 
 def _nobody() -> None:
@@ -71,6 +74,7 @@ class State:
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
         self.on_change: Callable[[], None] = _nobody
         """Called when something has changed that people see."""
+        self.journal = Journal(records, clock)
         self._recall_users()
 
     def rules(self) -> Rules:
@@ -129,11 +133,16 @@ class State:
                 if stored is None or stored.version == record.version or attempt == _ATTEMPTS - 1:
                     raise
                 record = stored
+        self._note_status(self._records[cluster], record)
         self._records[cluster] = record
         if cluster in self.lives:
             self.lives[cluster].record = record
         self.touch(cluster)
         return record
+
+    def _note_status(self, before: ClusterRecord, now: ClusterRecord) -> None:
+        if before.status != now.status and now.status in _NOTED and not now.warm:
+            self.journal.note(now.status, now.message or _NOTED[now.status], record=now)
 
     def take_over(self, cluster: str, warm: str, **changes: Any) -> None:
         """The cluster's driver is this warm one from now on, for good. Raises Conflict as `amend` does."""
@@ -184,7 +193,8 @@ class State:
     def touch(self, cluster: str) -> None:
         """Something may have changed about a cluster: wakes those who wait for it, if what they would read has."""
         record = self._records[cluster]
-        now = essence(self._see(record, 0))
+        live = self.lives.get(cluster)
+        now = essence(self._see(record, 0)), live and live.report and live.report.ui
         if self._essences.get(cluster) == now:
             return
         self._essences[cluster] = now

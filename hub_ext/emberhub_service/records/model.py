@@ -155,6 +155,30 @@ clusters = sa.Table(
     sa.UniqueConstraint("user", "name"),
 )
 
+
+class Event(msgspec.Struct, frozen=True):
+    """A row of `events`: something that was decided or done, and why."""
+
+    id: int
+    """Grows with each event, across restarts of the service."""
+    at: float
+    """Unix time."""
+    kind: str
+    """A decision's name, such as Grant, or what was done, such as stop."""
+    actor: str
+    """Who did it; empty for the service itself."""
+    user: str
+    """Whose cluster it is about; this and the next three are empty where it is about none."""
+    cluster: str
+    """Its id."""
+    name: str
+    queue: str
+    rule: str
+    """The allocator's rule, where one decided."""
+    text: str
+    """What happened and why, as a sentence or two."""
+
+
 users = sa.Table(
     "users",
     metadata,
@@ -162,4 +186,19 @@ users = sa.Table(
     sa.Column("credit", sa.Float(53), nullable=False),
     sa.Column("recent", sa.Float(53), nullable=False),
     sa.Column("updated", sa.Float(53), nullable=False),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Float(53), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("actor", sa.String(255), nullable=False),
+    sa.Column("user", sa.String(255), nullable=False),
+    sa.Column("cluster", sa.String(80), nullable=False),
+    sa.Column("name", sa.String(40), nullable=False),
+    sa.Column("queue", sa.String(255), nullable=False),
+    sa.Column("rule", sa.String(20), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
 )

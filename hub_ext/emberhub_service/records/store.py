@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from emberhub.errors import EmberhubError
 
-from .model import TRANSITIONS, ClusterRecord, UserRecord, clusters, users
+from .model import TRANSITIONS, ClusterRecord, Event, UserRecord, clusters, events, users
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY = 1.0
@@ -108,6 +108,25 @@ class Records:
         with self.engine.begin() as connection:
             connection.execute(users.delete().where(users.c.name.in_([row["name"] for row in rows])))
             connection.execute(users.insert(), rows)
+
+    # --- events ---
+
+    def events(self, before: int | None, most: int) -> list[Event]:
+        """The latest events of those before this id, or of all; the latest first."""
+        asked = sa.select(events).order_by(events.c.id.desc()).limit(most)
+        if before is not None:
+            asked = asked.where(events.c.id < before)
+        with self.engine.connect() as connection:
+            return [Event(*row) for row in connection.execute(asked)]
+
+    def write_events(self, new: Iterable[Event], keep: int) -> None:
+        """Add events, and drop the oldest beyond `keep`."""
+        rows = [msgspec.structs.asdict(event) for event in new]
+        if not rows:
+            return
+        with self.engine.begin() as connection:
+            connection.execute(events.insert(), rows)
+            connection.execute(events.delete().where(events.c.id <= rows[-1]["id"] - keep))
 
 
 def open_records(url: str) -> Records:

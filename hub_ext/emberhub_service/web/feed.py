@@ -13,7 +13,7 @@ import msgspec
 from ..control import board
 from ..control.people import Person
 from ..control.state import State
-from ..records import ClusterRecord
+from ..records import ClusterRecord, Event
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class Update(msgspec.Struct, frozen=True, omit_defaults=True):
     """Clusters that are no more, or no more to be seen."""
     pool: msgspec.Raw | None = None
     """`board.Pool`."""
+    events: tuple[Event, ...] = ()
+    """What was decided and done, the oldest first; for admins."""
 
 
 @dataclass(eq=False)
@@ -48,6 +50,8 @@ class Viewer:
     """By cluster, which version of its row was sent."""
     pool: bytes = b""
     me: board.Me | None = None
+    events: int = 0
+    """The last event that was sent."""
     busy: asyncio.Future[None] | None = None
 
 
@@ -127,10 +131,11 @@ class Feed:
             rows=tuple(raw for name, (version, raw) in rows.items() if viewer.seen.get(name) != version),
             gone=tuple(name for name in viewer.seen if name not in rows),
             pool=None if pool == viewer.pool else msgspec.Raw(pool),
+            events=tuple(self._state.journal.since(viewer.events)) if person.admin else (),
         )
         if update == Update():
             return
-        viewer.me, viewer.pool = me, pool
+        viewer.me, viewer.pool, viewer.events = me, pool, self._state.journal.latest
         viewer.seen = {name: version for name, (version, _) in rows.items()}
         viewer.busy = asyncio.ensure_future(viewer.send(msgspec.json.encode(update)))
         viewer.busy.add_done_callback(lambda sent: self._sent_to(viewer, sent))

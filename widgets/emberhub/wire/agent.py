@@ -70,7 +70,7 @@ class Report(Message, frozen=True, omit_defaults=True):
     application: str = ""
     """Spark's application id."""
     ui: Endpoint | None = None
-    """Spark's web UI, if it runs."""
+    """Spark's web UI, once it was asked for: see `wire.driver.ui_key`."""
     idle: float = 0.0
     """Seconds since the cluster last ran or queued any task."""
 
@@ -141,6 +141,10 @@ class Revoke(Message, frozen=True):
     reason: str
 
 
+class ShowUi(Message, frozen=True):
+    """Somebody wants to see Spark's web UI: open it, if that was not done yet. The next `Report` says where."""
+
+
 class Ping(Message, frozen=True):
     """The service is there; renews the lease, as every message from it does."""
 
@@ -152,7 +156,7 @@ class Stop(Message, frozen=True):
 
 
 FromDriver = Report | Alternative | Deferral | Farewell
-FromService = Welcome | Target | Reclaim | CallOff | Revoke | Ping | Stop
+FromService = Welcome | Target | Reclaim | CallOff | Revoke | ShowUi | Ping | Stop
 
 MAX_MESSAGE = 4 << 20
 """Bytes in one message; a report of 10,000 executors stays under it."""

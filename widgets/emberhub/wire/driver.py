@@ -6,6 +6,8 @@ environment variable `EMBERHUB_DRIVER_CONFIG`. The tokens travel in the environm
 
 from __future__ import annotations
 
+import hmac
+
 import msgspec
 
 from .resources import Resources
@@ -27,6 +29,11 @@ sees what is left of a driver."""
 FILE_REASON = "reason"
 FILE_APPLICATION = "application"
 """Files that a driver writes in its directory: why it stopped, as a sentence; and Spark's application id."""
+
+
+def ui_key(connect_token: str) -> bytes:
+    """What signs requests to the driver's web UI: the service and the driver make it of the secret that both know."""
+    return hmac.digest(connect_token.encode(), b"emberhub: Spark's web UI", "sha256")
 
 
 def mark(cluster: str, generation: int) -> str:

@@ -3,6 +3,7 @@
 import { prepare } from "./actions.js";
 import { clusterTable } from "./clusters.js";
 import { show, text } from "./dom.js";
+import { eventLog } from "./log.js";
 import { poolView } from "./pool.js";
 import { connect } from "./socket.js";
 import { count, executors, stateOf, troubled } from "./words.js";
@@ -17,6 +18,7 @@ const tables = {
   others: clusterTable(document.querySelector("#others .clusters"), { caption: "Others' clusters", mine: false, prefix }),
 };
 const showPool = poolView();
+const addEvents = eventLog();
 
 function take(update) {
   if (update.whole) known.rows.clear();
@@ -27,6 +29,10 @@ function take(update) {
     known.rows.set(row.id, { row, at: now() });
   }
   for (const id of update.gone ?? []) known.rows.delete(id);
+  if (known.me.admin) {
+    addEvents(update.events ?? []);
+    for (const element of [$("decisions"), document.querySelector("[data-for=decisions]")]) show(element, true);
+  }
   draw();
   $("main").setAttribute("aria-busy", "false");
 }
