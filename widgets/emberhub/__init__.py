@@ -54,5 +54,10 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext emberhub` does: `%ember` and `%%sql`."""
+    importlib.import_module(".notebook.magics", __name__).load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -81,3 +81,25 @@ SPARK_READY = Message("The variables spark and cluster are ready in this noteboo
 SPARK_REPLACED = Message("The variable spark was something else before, and is replaced.")
 SCALED = Message("From now on the cluster has from {low} to {high} executors.")
 STOPPED = Message("Cluster {name} is being stopped: its executors go to others, and what it had cached is lost.")
+
+# --- the magics ---
+
+EMBER_USAGE = Message(
+    "Use %ember with one of these: start [--profile NAME] [--executors MIN-MAX] [--name NAME], status, why, "
+    "scale MIN MAX, stop, panel, launcher."
+)
+NO_SUCH_COMMAND = Problem("%ember does not know {what}.", "Use one of {known}.")
+WRONG_OPTION = Problem("%{magic} cannot read this: {wrong}.", "See what it takes with %{magic}?")
+WRONG_RANGE = Problem("{text} is no number of executors.", "Write the most, as 4, or the least and the most, as 0-4.")
+NO_CLUSTER = Problem("You have no cluster called {name}.", "Start one with %ember start.")
+NO_SQL = Problem("There is no SQL in this cell.", "Write a statement under the line with %%sql.")
+NOT_A_NAME = Problem("{text} is no name for a variable.", "Use letters, digits and _, and begin with a letter.")
+NOTHING_TO_DRAW = Problem(
+    "There is nothing to draw in this result.", "Select a first column, and after it one with numbers."
+)
+MAGICS_LOADED = Message("%ember and %%sql are there: try %ember start.")
+SQL_DONE = Message("Done in {took}: the statement has no result to show.")
+SQL_KEPT = Message("The whole result is in the variable {name}, a Spark DataFrame.")
+TABLE_ALL = Message("{rows}.")
+TABLE_FIRST = Message("The first {rows} of more: -n shows as many as you say.")
+STARTED_STOPPING = Message("Cluster {name} is being stopped. Start it again with %ember start.")
