@@ -217,6 +217,21 @@ async def test_who_has_logged_out_is_sent_nothing_more(running, people, monkeypa
         assert seen.socket.close_code == 4401
 
 
+async def test_nobody_opens_pages_without_end(running, monkeypatch):
+    monkeypatch.setattr("emberhub_service.web.feed.MOST_PAGES", 2)
+    alice, bob = await opened(running, "alice"), await opened(running, "bob")
+    async with alice.live() as first, alice.live() as second:
+        assert await first.hear()
+        assert await second.hear()
+        async with alice.live() as third:
+            assert not await third.hear()
+            assert third.socket.close_code == 4429
+        async with bob.live() as other:
+            assert await other.hear()
+    async with alice.live() as later:
+        assert await later.hear()
+
+
 async def test_a_login_outlives_the_service(site):
     async with site.service() as running:
         alice = await opened(running, "alice")

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 PAUSE = 0.3
 """Seconds between two messages to a page."""
+MOST_PAGES = 20
+"""Pages that one person may have open."""
 LOOK = 5.0
 """Seconds after which what changes by itself, such as estimates, is looked at again while a page is open."""
 
@@ -67,10 +69,13 @@ class Feed:
         self._look = 0
         state.on_change = self.changed
 
-    def join(self, viewer: Viewer) -> None:
-        """A page was opened."""
+    def join(self, viewer: Viewer) -> bool:
+        """A page was opened; False if its person has too many already."""
+        if sum(other.person.name == viewer.person.name for other in self._viewers) >= MOST_PAGES:
+            return False
         self._viewers.add(viewer)
         self._run_in(0.0)
+        return True
 
     def leave(self, viewer: Viewer) -> None:
         """A page was closed."""

@@ -20,7 +20,7 @@ from ..api.handlers import ProblemHandler
 from ..api.identity import Identity, WithIdentity
 from ..api.server import pattern
 from ..control.people import Person
-from .feed import Feed, Viewer
+from .feed import MOST_PAGES, Feed, Viewer
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ POLICY = (
 """Nothing but our own files, and never inside another's page."""
 CLOSE_LOGIN = 4401
 """The WebSocket's page must log in again."""
+CLOSE_MANY = 4429
+"""The person has too many pages open."""
 _HELLO = 10.0
 """Seconds that a page has to show its XSRF token."""
 _RECHECK = 60.0
@@ -143,7 +145,8 @@ class LiveSocket(WithIdentity, ProblemHandler, WebSocketHandler):
     async def prepare(self) -> None:
         if "token" in self.request.query_arguments:
             raise RequestRefused("Send the token in the Authorization header, never in an address.", 400)
-        person = await self.identity.visitor(self)
+        # The token comes with the first message: a browser's handshake has no place for it.
+        person = await self.identity.visitor(self, xsrf=False)
         if person is None:
             raise RequestRefused("Log in at the hub first; the page asks for it when it is opened again.", 401)
         self.current_user = person
@@ -183,8 +186,11 @@ class LiveSocket(WithIdentity, ProblemHandler, WebSocketHandler):
         if not compare_digest(hello.xsrf.encode(), self._xsrf.encode()):
             self.close(CLOSE_LOGIN, "The page is of an earlier login.")
             return
-        self._viewer = Viewer(self.current_user, self._send)
-        self._feed.join(self._viewer)
+        viewer = Viewer(self.current_user, self._send)
+        if not self._feed.join(viewer):
+            self.close(CLOSE_MANY, f"You have {MOST_PAGES} of these pages open; close one.")
+            return
+        self._viewer = viewer
 
     async def _send(self, message: bytes) -> None:
         try:

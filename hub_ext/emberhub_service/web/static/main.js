@@ -94,6 +94,7 @@ function tick() {
 function onLink(state) {
   show($("link"), state !== "open");
   if (state === "lost") text($("link"), "The service does not answer at the moment. What you see may be old; the page tries again.");
+  if (state === "many") text($("link"), "You have too many of these pages open: close one, and this one goes on.");
   if (state === "login") {
     text($("link"), "You are not logged in any more. The page asks the hub again.");
     // Once: a hub that lets nobody in must not be asked for ever.

@@ -1,10 +1,11 @@
 // One WebSocket, opened again whenever it is lost.
 
 const LOGIN = 4401;
+const MANY = 4429;
 const SHORTEST = 500;
 const LONGEST = 15000;
 
-/** Calls `onUpdate` with each message, and `onLink` with "open", "lost" or "login". */
+/** Calls `onUpdate` with each message, and `onLink` with "open", "lost", "many" or "login". */
 export function connect(prefix, xsrf, onUpdate, onLink) {
   let pause = SHORTEST;
   const open = () => {
@@ -22,7 +23,7 @@ export function connect(prefix, xsrf, onUpdate, onLink) {
         onLink("login");
         return;
       }
-      onLink("lost");
+      onLink(event.code === MANY ? "many" : "lost");
       setTimeout(open, pause * (0.75 + Math.random() / 2));
       pause = Math.min(LONGEST, pause * 2);
     });
