@@ -118,9 +118,10 @@ def executor_options(archive: str = "") -> str:
 
 
 def _authenticated(secret: str, file: str) -> dict[str, str]:
-    return ({"spark.authenticate.secret.file": file} if file else {}) | {
+    return {
         "spark.authenticate": "true",
-        "spark.authenticate.secret": secret,
+        # Not both: executors would go by the one and the driver by the other.
+        **({"spark.authenticate.secret.file": file} if file else {"spark.authenticate.secret": secret}),
         "spark.authenticate.enableSaslEncryption": "false",
         "spark.network.crypto.enabled": "false",
     }

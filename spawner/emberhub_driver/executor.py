@@ -19,6 +19,8 @@ from emberhub.java import find_java
 from .jvm import FILE_CLASSPATH, classpath
 
 _BACKEND = "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend"
+_MASTER = "-Dspark.master=k8s://https://kubernetes.default.svc"
+"""Spark reads the file with its secret only where it knows that it is on Kubernetes; executors are told so too late."""
 _OPTION = re.compile(r"SPARK_JAVA_OPT_(\d+)")
 _ARCHIVE = "-XX:SharedArchiveFile="
 _ARGUMENTS = {
@@ -43,7 +45,7 @@ def command(java: Path, environment: Mapping[str, str]) -> list[str]:
     options = [numbered[number] for number in sorted(numbered)]
     arguments = [part for flag, name in _ARGUMENTS.items() for part in (flag, environment[name])]
     heap = f"-Xmx{environment['SPARK_EXECUTOR_MEMORY']}"
-    return [str(java), *options, heap, "-cp", _classpath(options), _BACKEND, *arguments]
+    return [str(java), *options, heap, _MASTER, "-cp", _classpath(options), _BACKEND, *arguments]
 
 
 def _classpath(options: list[str]) -> str:

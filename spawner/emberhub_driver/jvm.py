@@ -85,8 +85,11 @@ def classpath() -> str:
 
 
 def workers_classpath() -> str:
-    """Spark's jars as an executor has them that Spark's own scripts start: in the order of their directory."""
-    return os.pathsep.join(str(spark_home() / "jars" / name) for name in os.listdir(spark_home() / "jars"))  # noqa: PTH208
+    """Spark's jars as an executor has them that Spark's own worker starts: in the order of their directory, and one
+    before all others.
+    """
+    jars = [str(spark_home() / "jars" / name) for name in os.listdir(spark_home() / "jars")]  # noqa: PTH208 (in order)
+    return os.pathsep.join([*(jar for jar in jars if "/slf4j-api-" in jar), *jars])
 
 
 def jars_fingerprint() -> str:

@@ -60,8 +60,12 @@ class EmberhubSpawnerMixin(Configurable):
 
     def emberhub_profiles(self) -> list[Profile]:
         """The profiles that this user may choose from. Raises ConfigError."""
-        site = Path(self.emberhub_site) if self.emberhub_site else None
-        return list(visible(load_profiles(site), [group.name for group in self.user.groups]))
+        profiles = load_profiles(self.emberhub_site_path())
+        return list(visible(profiles, [group.name for group in self.user.groups]))
+
+    def emberhub_site_path(self) -> Path | None:
+        """The site's file, if there is one."""
+        return Path(self.emberhub_site) if self.emberhub_site else None
 
     def emberhub_form(self) -> str:
         """HTML inputs for the page that starts a server; empty where there is nothing to choose."""

@@ -139,6 +139,16 @@ def default_of(profiles: Collection[Profile]) -> Profile | None:
 
 def load_profiles(site: Path | None) -> tuple[Profile, ...]:
     """The profiles of a site's file, or the built-in one if there is no file. Raises ConfigError."""
-    reader = read_file(site) if site is not None and site.exists() else None
-    found = dict(reader.pairs()).get("profiles") if reader is not None else None
+    found = _at_top(site, "profiles")
     return (DEFAULT,) if found is None else read_profiles(found)
+
+
+def load_site_pod(site: Path | None) -> Pod:
+    """What a site's file says of all pods. Raises ConfigError."""
+    found = _at_top(site, "kubernetes")
+    return Pod() if found is None else read_pod(found)
+
+
+def _at_top(site: Path | None, key: str) -> Reader | None:
+    reader = read_file(site) if site is not None and site.exists() else None
+    return dict(reader.pairs()).get(key) if reader is not None else None

@@ -166,9 +166,9 @@ def test_an_executors_command_is_made_of_what_spark_says_in_its_environment(tmp_
         "SPARK_JAVA_OPT_2": f"-XX:SharedArchiveFile=/base.jsa:{tmp_path}/executor.jsa",
     }
     made = command(Path("/java"), environment)
-    assert made[:5] == ["/java", environment["SPARK_JAVA_OPT_2"], "-Dlast=1", "-Xmx3g", "-cp"]
-    assert made[5] == "/jars/b.jar:/jars/a.jar", "the order that the archive was made for"
-    assert made[6].endswith("KubernetesExecutorBackend")
+    assert made[:4] == ["/java", environment["SPARK_JAVA_OPT_2"], "-Dlast=1", "-Xmx3g"]
+    assert made[made.index("-cp") + 1] == "/jars/b.jar:/jars/a.jar", "the order that the archive was made for"
+    assert made[made.index("-cp") + 2].endswith("KubernetesExecutorBackend")
     assert made[made.index("--executor-id") + 1] == "4"
 
 

@@ -129,15 +129,14 @@ class KubeSite(Site):
 
 
 def a_kube_site(image: str, executors: int, more: str = "") -> str:
-    """A site file for small pods that start quickly."""
+    """A site file for small pods that start quickly; `more` may go on with the list of profiles."""
     return f"""
 pools: [{{name: main, cores: {executors}, memory: {executors}G}}]
+kubernetes: {{image: {image}, cpu_request: 20%}}
 profiles:
-  - name: small
+  - &small
+    name: small
     executor: {{cores: 1, memory: 1G}}
     executors: {{min: 0, max: {executors}}}
     conf: {{spark.executor.extraJavaOptions: "-XX:TieredStopAtLevel=1"}}
-kubernetes:
-  image: {image}
-  cpu_request: 5%
 {more}"""

@@ -15,7 +15,6 @@ from emberhub.wire.driver import (
     ENV_CONNECT_TOKEN,
     ENV_HOST,
     ENV_MARK,
-    ENV_SPARK_SECRET,
     FILE_REASON,
     DriverConfig,
     mark,
@@ -159,7 +158,6 @@ def driver_pod(spec: DriverSpec) -> Manifest:
         {"name": ENV_MARK, "value": mark(spec.cluster, spec.generation)},
         _from_secret(ENV_AGENT_TOKEN, name, _AGENT),
         _from_secret(ENV_CONNECT_TOKEN, name, _CONNECT),
-        _from_secret(ENV_SPARK_SECRET, name, _SECRET),
     ]
     volumes, mounts = _volumes(pod, scratch=False)
     cores = pod.driver.millicores or _DRIVER_CORES
