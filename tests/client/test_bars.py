@@ -115,7 +115,7 @@ def test_a_query_that_waits_says_why_and_stops_asking_once_it_runs(
     )
     spark.table("stars").collect()
     waits = next(line for line in places.all[0] if "on its way" in line)
-    assert waits.startswith("Query: waits for its first executor (")
+    assert waits.startswith("Query: waits for an executor (")
     eventually(lambda: "emberhub-feed" not in [thread.name for thread in threading.enumerate()], "nobody asks any more")
 
 

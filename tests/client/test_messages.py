@@ -15,7 +15,7 @@ from emberhub.notebook.messages import Message, Problem
 
 ALL = {name: each for name, each in vars(messages).items() if isinstance(each, Message | Problem)}
 FACTS: defaultdict[str, object] = defaultdict(
-    lambda: "3 things", why="It waits.", facts=": 3 tasks", reason=" Bob waits."
+    lambda: "3 things", why="It waits.", facts=": 3 tasks", done="; 3 tasks done", reason=" Bob waits."
 )
 LABELS = {"CHANGE_PROFILE"}
 """What stands on a button is no sentence."""

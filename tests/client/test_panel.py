@@ -166,6 +166,18 @@ def test_the_panel_is_told_news_and_asks_no_more_once_nobody_looks(
     eventually(lambda: not cluster._feed._wanted(), "nobody listens", 10)
 
 
+def test_nothing_is_told_where_nothing_has_changed(cluster: emberhub.Cluster, service: FakeService) -> None:
+    told: list[object] = []
+    leave = cluster._feed.listen(told.append)
+
+    def looks() -> int:
+        return sum(asked.method == "GET" and "after=1" in asked.path for asked in service.asked)
+
+    eventually(lambda: looks() >= 3, "the service was asked for news three times", 10)
+    leave()
+    assert len(told) == 1
+
+
 def test_a_service_that_is_away_is_said_and_so_is_its_return(cluster: emberhub.Cluster, service: FakeService) -> None:
     panel = cluster.panel()
     service.refuse("GET", "clusters/c-1", 503, "The service restarts")

@@ -99,10 +99,20 @@ def test_a_query_that_waits_says_its_place_in_line_and_why() -> None:
     waits = waits_for(a_cluster(running=(), granted=0, unmet=unmet))
     query = Query(began=0.0, waits=waits)
     assert text(query, 6.0) == (
-        "Query: waits for its first executor (6.0 s). 1 more wanted, place 3 in line, the next in about 40 s. "
+        "Query: waits for an executor (6.0 s). 1 more wanted, place 3 in line, the next in about 40 s. "
         "More users ask than there are executors: they take turns, and this one's comes. "
         "With executors of 1 cores it would start now."
     )
+
+
+def test_a_query_whose_executors_were_taken_keeps_what_it_has_done() -> None:
+    query = a_query(Stage(0, 40, 5), running=2, at=3.0)
+    assert query.quiet(9.0) == 0.0
+    query.progress([Stage(0, 40, 6)], 0, 10.0)
+    query.progress([Stage(0, 40, 6)], 0, 11.0)
+    assert query.quiet(14.0) == 4.0
+    query.waits = "An executor is on its way."
+    assert text(query, 14.0) == ("Query: waits for an executor; 6 of 40 tasks done (14 s). An executor is on its way.")
 
 
 def test_a_query_whose_executor_was_granted_knows_that_it_comes() -> None:

@@ -152,14 +152,15 @@ class Bars:
         try:
             while open_ := self._open():
                 now = self._clock()
-                stalled = any(each.query.stalled and now - each.query.began > PATIENCE for each in open_)
+                stalled = any(each.query.quiet(now) > PATIENCE for each in open_)
                 if stalled and leave is None:
                     leave = self._feed.listen(_ignore)
                 if not stalled and leave is not None:
                     leave()
                     leave = None
                 for each in open_:
-                    each.query.waits = waits_for(self._feed.news.cluster) if leave is not None else ""
+                    waits = leave is not None and each.query.quiet(now) > PATIENCE
+                    each.query.waits = waits_for(self._feed.news.cluster) if waits else ""
                     each.draw(now)
                 self._stir.wait(TICK)
                 self._stir.clear()

@@ -18,6 +18,7 @@ from ..progress import Progress
 from ..wire import rest
 from . import messages
 from .cards import OPTIONS, card, costs, first_choice, markup, offered, options, problem, view
+from .comms import answer_while_cells_run
 from .feed import News
 
 TIMEOUT = 300.0
@@ -75,6 +76,7 @@ class Launcher(w.VBox):  # type: ignore[misc]
             each.observe(self._show, names="value")
         for what, button in self._buttons.items():
             button.on_click(lambda _, what=what: self._press(what))
+            answer_while_cells_run(button.comm)
         self._follow()
         self._show()
 

@@ -35,7 +35,7 @@ class Problem:
 
 QUERY_BEGINS = Message("Query: Spark plans it ({elapsed}).")
 QUERY_RUNS = Message("Query: {how_far}.")
-QUERY_WAITS = Message("Query: waits for its first executor ({elapsed}). {why}")
+QUERY_WAITS = Message("Query: waits for an executor{done} ({elapsed}). {why}")
 QUERY_DONE = Message("Query done in {took}{facts}.")
 QUERY_INTERRUPTED = Message("Query interrupted after {took}: {done} of {tasks} were done, the rest is cancelled.")
 QUERY_FAILED = Problem("Query failed after {took}.", "See the error below for the reason.")

@@ -16,6 +16,7 @@ import traitlets
 from ..errors import EmberhubError
 from ..wire import rest
 from . import messages
+from .comms import answer_while_cells_run
 from .feed import News
 from .panel import panel_state
 from .timeline import Timeline
@@ -43,7 +44,7 @@ class Panel(anywidget.AnyWidget):  # type: ignore[misc]
         self._leave: Callable[[], None] | None = None
         super().__init__(state=self._seen(self._feed.news))
         self.on_msg(self._asked)
-        _answer_while_cells_run(self.comm)
+        answer_while_cells_run(self.comm)
         self._listen()
 
     # --- showing ---
@@ -113,14 +114,6 @@ class Panel(anywidget.AnyWidget):  # type: ignore[misc]
                     self.said = messages.PANEL_STARTED.say()
         except (EmberhubError, ValueError) as error:
             self.said = str(error)
-
-
-def _answer_while_cells_run(comm: Any) -> None:
-    """Let what is pressed arrive while a cell runs, where the kernel has subshells: an executor that is asked back is
-    gone before the cell ends. The kernel would hand all to the main shell, which last wrote to this comm.
-    """
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _, asked: asked
 
 
 def ui_address(cluster: rest.Cluster) -> str:

@@ -40,6 +40,8 @@ class Query:
     """Tasks that run now."""
     first_task: float | None = None
     """When tasks were first seen to run."""
+    quiet_since: float | None = None
+    """Since when no task of it runs; None while one does."""
     rows_read: int = 0
     rows: int = 0
     """Rows that have arrived here."""
@@ -69,10 +71,12 @@ class Query:
         """Bytes that were read from storage."""
         return sum(stage.bytes_read for stage in self.stages)
 
-    @property
-    def stalled(self) -> bool:
-        """Whether no task of it runs and none has ended yet."""
-        return not self.running and not self.done
+    def __post_init__(self) -> None:
+        self.quiet_since = self.began
+
+    def quiet(self, now: float) -> float:
+        """Seconds since a task of it last ran. Executors may be taken in the middle of a query, too."""
+        return 0.0 if self.quiet_since is None else now - self.quiet_since
 
     def progress(self, stages: Iterable[Stage], running: int, now: float) -> None:
         """Take over a report of Spark Connect's. A stage that is no longer reported has ended."""
@@ -80,7 +84,11 @@ class Query:
         # Spark counts a task that was run again as done twice.
         self.stages = tuple(replace(known[id_], done=min(known[id_].done, known[id_].tasks)) for id_ in sorted(known))
         self.running = running
-        if self.first_task is None and not self.stalled:
+        if running:
+            self.quiet_since = None
+        elif self.quiet_since is None:
+            self.quiet_since = now
+        if self.first_task is None and (running or self.done):
             self.first_task = now
 
     def left(self, now: float) -> float | None:
@@ -95,8 +103,9 @@ def text(query: Query, now: float) -> str:
     if query.ended is not None:
         return _ended(query)
     elapsed = span(now - query.began)
-    if query.stalled and query.waits:
-        return messages.QUERY_WAITS.say(elapsed=elapsed, why=query.waits)
+    if query.waits and not query.running:
+        done = f"; {query.done} of {query.tasks} tasks done" if query.done else ""
+        return messages.QUERY_WAITS.say(elapsed=elapsed, done=done, why=query.waits)
     if not query.tasks:
         return messages.QUERY_BEGINS.say(elapsed=elapsed)
     parts = [f"{query.done} of {query.tasks} tasks done, {query.running} running"]
@@ -112,7 +121,7 @@ def html(query: Query, now: float) -> str:
     line = escape(text(query, now))
     if query.ended is not None:
         return f'<div class="emberhub-query" style="{_SMALL}">{line}</div>'
-    value = f' value="{query.done}" max="{query.tasks}"' if query.tasks and not query.stalled else ""
+    value = f' value="{query.done}" max="{query.tasks}"' if query.running or query.done else ""
     bar = f'<progress aria-label="Progress of the query"{value} style="{_BAR}"></progress>'
     stages = "".join(
         f'<div style="{_STAGE}">Stage {stage.id}: <progress aria-label="Stage {stage.id}" value="{stage.done}" '
