@@ -49,8 +49,9 @@ class WebUi:
 
 
 def open_ui(jvm: Any, context: Any, host: str, key: str) -> Endpoint:
-    """Start the UI of a SparkContext that has none, on a free port of `host`. `key` is base64url.
+    """Start the UI of a SparkContext that has none, on the port that its settings name, else on a free one of `host`.
 
+    `key` is base64url.
     Raises SparkFailed. It is what Spark itself does at its start where `spark.ui.enabled` is true; `host` is where the
     JVM's SPARK_LOCAL_IP says that it listens.
     """
@@ -64,7 +65,8 @@ def open_ui(jvm: Any, context: Any, host: str, key: str) -> Endpoint:
 
 def _open(jvm: Any, context: Any, key: str) -> int:
     conf = context.getConf()
-    conf.set("spark.ui.port", "0")
+    if not conf.contains("spark.ui.port"):  # An engine whose network lets only some ports through chooses one.
+        conf.set("spark.ui.port", "0")
     conf.set("spark.ui.filters", _FILTER)
     conf.set(f"spark.{_FILTER}.param.secretKey", key)
     # The service lets nobody do anything here but look.

@@ -12,6 +12,7 @@ from emberhub.wire.agent import Endpoint
 from emberhub.wire.driver import DriverConfig
 from emberhub.wire.resources import Resources
 from emberhub_driver.agent import Agent
+from emberhub_driver.jvm import SparkFailed
 from emberhub_driver.spark import Executor
 
 from tests.support.agents import ServiceInTest, service_in_test
@@ -27,6 +28,7 @@ class FakeSpark:
         self.target = 0
         self.given_back: list[tuple[str, ...]] = []
         self.has_stopped = False
+        self.ui_opened, self.ui_fails = 0, False
         self.news = threading.Event()
         self._next = 0
 
@@ -72,6 +74,9 @@ class FakeSpark:
         return came
 
     def open_ui(self) -> Endpoint:
+        self.ui_opened += 1
+        if self.ui_fails:
+            raise SparkFailed("there is no port left")
         return Endpoint("127.0.0.1", 4040)
 
     def stopped(self) -> bool:

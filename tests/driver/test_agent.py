@@ -117,6 +117,24 @@ async def test_it_connects_again_and_tells_its_whole_state_again(service: Servic
     assert len(service.headers) == 2
 
 
+async def test_sparks_pages_open_when_asked_for_and_once_and_a_failure_is_tried_again(
+    service: ServiceInTest, agent: Running
+) -> None:
+    first = await service.until("c", wire.Report)
+    assert first.ui is None
+    agent.spark.ui_fails = True
+    await service.say("c", wire.ShowUi())
+    await service.until("c", wire.Report, lambda report: agent.spark.ui_opened == 1, after=service.count("c"))
+    agent.spark.ui_fails = False
+    await service.say("c", wire.ShowUi())
+    await service.say("c", wire.ShowUi())
+    report = await service.until("c", wire.Report, lambda report: report.ui is not None)
+    assert report.ui == wire.Endpoint("127.0.0.1", 4040)
+    await service.say("c", wire.ShowUi())
+    await service.until("c", wire.Report, after=service.count("c"))
+    assert agent.spark.ui_opened == 2
+
+
 async def test_told_to_stop_it_says_farewell_with_the_reason(service: ServiceInTest, agent: Running) -> None:
     await service.until("c", wire.Report)
     await service.say("c", wire.Stop("alice stopped it"))

@@ -4,7 +4,7 @@ import pytest
 from emberhub.errors import ConfigError
 from emberhub.wire.resources import Resources
 from emberhub_service.alloc.model import Limits
-from emberhub_service.config import Site, leaves, load_site, parse_site
+from emberhub_service.config import Site, instructed, leaves, load_site, parse_site
 from emberhub_service.control.people import queue_for
 from emberhub_spawner.profiles import DEFAULT, default_of, load_profiles, visible
 from emberhub_spawner.sparkconf import ALLOWED, REFUSED, check
@@ -71,6 +71,23 @@ def test_a_user_goes_to_the_queue_of_their_group():
     assert queue_for(site, ["staff", "x"]) == "staff"
     assert queue_for(site, []) == "others"
     assert queue_for(parse_site("queues: {name: a, groups: [staff]}"), ["x"]) is None
+
+
+def test_instructors_look_after_a_queue_and_those_below_it():
+    site = parse_site("""
+queues:
+  name: all
+  instructors: [deans]
+  children:
+    - {name: teaching, instructors: [teachers, deans], children: [{name: physics}, {name: maths, instructors: [anna]}]}
+    - {name: research}
+show_names: true
+""")
+    assert site.show_names
+    assert instructed(site, ["teachers"]) == {"physics", "maths"}
+    assert instructed(site, ["anna"]) == {"maths"}
+    assert instructed(site, ["deans", "x"]) == {"physics", "maths", "research"}
+    assert instructed(site, []) == instructed(parse_site("{}"), ["deans"]) == set()
 
 
 def test_profiles_are_for_their_groups(tmp_path):

@@ -48,8 +48,8 @@ class Viewer:
     person: Person
     send: Callable[[bytes], Awaitable[None]]
     """Returns once the page can take more."""
-    seen: dict[str, object] = field(default_factory=dict)
-    """By cluster, which version of its row was sent."""
+    seen: dict[str, bytes] = field(default_factory=dict)
+    """By cluster, the row that was sent."""
     pool: bytes = b""
     me: board.Me | None = None
     events: int = 0
@@ -63,7 +63,8 @@ class Feed:
     def __init__(self, state: State) -> None:
         self._state = state
         self._viewers: set[Viewer] = set()
-        self._rows: dict[str, tuple[object, msgspec.Raw]] = {}
+        self._rows: dict[str, tuple[object, bytes]] = {}
+        """By cluster, of which version its row was made, and the row."""
         self._timer: asyncio.TimerHandle | None = None
         self._sent = 0.0
         self._look = 0
@@ -133,7 +134,7 @@ class Feed:
         update = Update(
             me=None if me == viewer.me else me,
             whole=viewer.me is None,
-            rows=tuple(raw for name, (version, raw) in rows.items() if viewer.seen.get(name) != version),
+            rows=tuple(msgspec.Raw(row) for name, row in rows.items() if viewer.seen.get(name) != row),
             gone=tuple(name for name in viewer.seen if name not in rows),
             pool=None if pool == viewer.pool else msgspec.Raw(pool),
             events=tuple(self._state.journal.since(viewer.events)) if person.admin else (),
@@ -141,7 +142,7 @@ class Feed:
         if update == Update():
             return
         viewer.me, viewer.pool, viewer.events = me, pool, self._state.journal.latest
-        viewer.seen = {name: version for name, (version, _) in rows.items()}
+        viewer.seen = rows
         viewer.busy = asyncio.ensure_future(viewer.send(msgspec.json.encode(update)))
         viewer.busy.add_done_callback(lambda sent: self._sent_to(viewer, sent))
 
@@ -151,7 +152,7 @@ class Feed:
         if not sent.cancelled() and sent.exception() is None and viewer in self._viewers:
             self.changed()
 
-    def _row(self, record: ClusterRecord) -> tuple[object, msgspec.Raw]:
+    def _row(self, record: ClusterRecord) -> bytes:
         state = self._state
         live = state.lives.get(record.id)
         waits = live is not None and (live.unmet is not None or bool(live.reclaiming))
@@ -159,8 +160,8 @@ class Feed:
         known = self._rows.get(record.id)
         if known is None or known[0] != version:
             made = board.row(state.view(record), live, state.clock())
-            known = self._rows[record.id] = version, msgspec.Raw(msgspec.json.encode(made))
-        return known
+            known = self._rows[record.id] = version, msgspec.json.encode(made)
+        return known[1]
 
     def _pool(self, me: board.Me, person: Person, made: dict[object, bytes]) -> bytes:
         state = self._state

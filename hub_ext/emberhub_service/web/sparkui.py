@@ -44,7 +44,6 @@ class SparkPages(Page):
     def initialize(self, identity: Identity, uis: SparkUi) -> None:  # type: ignore[override]  # as its route has it
         super().initialize(identity)
         self._uis = uis
-        self._started = False
 
     async def get(self, cluster: str, path: str | None) -> None:
         person = await self._who(cluster)

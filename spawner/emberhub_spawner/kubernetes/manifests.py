@@ -35,7 +35,7 @@ DRIVER, EXECUTOR = "driver", "executor"
 OURS = {"app.kubernetes.io/name": "emberhub", "app.kubernetes.io/managed-by": "emberhub"}
 """Labels of all that is made here."""
 
-CONNECT_PORT, DRIVER_PORT, BLOCKS_PORT = 15002, 7078, 7079
+CONNECT_PORT, DRIVER_PORT, BLOCKS_PORT, UI_PORT = 15002, 7078, 7079, 4040
 """Fixed, so that network policies can name them."""
 DEFAULT_GPU = "nvidia.com/gpu"
 SCRATCH = "spark-local-dir-"
@@ -134,6 +134,7 @@ def spark_conf(spec: DriverSpec, namespace: str) -> dict[str, str]:
         "spark.executor.maxNumFailures": str(2**31 - 1),
         "spark.driver.port": str(DRIVER_PORT),
         "spark.blockManager.port": str(BLOCKS_PORT),
+        "spark.ui.port": str(UI_PORT),
     }
     if pod.scheduler:
         conf["spark.kubernetes.executor.scheduler.name"] = pod.scheduler
