@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import gc
 from pathlib import Path
 
 import emberhub_service.alloc as alloc
 import pytest
 from emberhub_service.alloc.ledger import UNBOUNDED, Ledger
+
+from .builders import a_cluster, a_pool, a_site
 
 MODULES = sorted(Path(alloc.__file__).parent.glob("*.py"))
 IMPURE = {"time", "datetime", "random", "secrets", "logging", "os", "io", "pathlib", "socket", "subprocess", "asyncio"}
@@ -31,6 +34,20 @@ def test_a_module_imports_no_clock_no_dice_and_no_files(module: Path) -> None:
 
 def test_what_is_exported_exists() -> None:
     assert all(hasattr(alloc, name) for name in alloc.__all__)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_plan_leaves_the_collector_as_it_was_also_after_an_error(collects: bool) -> None:
+    was = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        alloc.plan(a_site(a_pool(cores=1, memory="1G"), a_cluster("ana").wanting(1)))
+        assert gc.isenabled() is collects
+        with pytest.raises(AttributeError):
+            alloc.plan(None)  # type: ignore[arg-type]
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 def test_the_ledger_without_victims_is_restored_also_after_an_error() -> None:

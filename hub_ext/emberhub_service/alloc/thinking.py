@@ -25,8 +25,9 @@ def thinking(snapshot: Snapshot) -> Snapshot:
     if span <= 0:
         return snapshot
     since = snapshot.now - span
-    kept = {cluster.id: _kept(cluster, since) for cluster in snapshot.clusters if not cluster.frozen}
-    raised = {cluster.id: cluster for cluster in snapshot.clusters if kept.get(cluster.id, 0) > cluster.wanted}
+    more = [c for c in snapshot.clusters if len(c.executors) > c.wanted and not c.frozen]  # the rest have work for all
+    kept = {cluster.id: _kept(cluster, since) for cluster in more}
+    raised = {cluster.id: cluster for cluster in more if kept[cluster.id] > cluster.wanted}
     if not raised:
         return snapshot
     newcomers = _newcomers(snapshot, span)
