@@ -127,7 +127,7 @@ class Requests:
             return self._insert(person, body, profile), True
         if record.status in ENDED and record.goal == "stopped":
             return self._revive(person, record, body, profile), False
-        return self._meet(record, body), False
+        return self._meet(person, record, body), False
 
     def _insert(self, person: Person, body: rest.CreateCluster, profile: Profile) -> rest.Cluster:
         wanted = body.executors or rest.ExecutorRange(profile.min, profile.max)
@@ -177,7 +177,7 @@ class Requests:
         )
         return self._amend(record, changes)
 
-    def _meet(self, record: ClusterRecord, body: rest.CreateCluster) -> rest.Cluster:
+    def _meet(self, person: Person, record: ClusterRecord, body: rest.CreateCluster) -> rest.Cluster:
         """The cluster runs: only the number of executors can change without a new start."""
         if body.profile is not None and body.profile != record.profile:
             raise RequestRefused(
@@ -192,6 +192,8 @@ class Requests:
         if body.executors is not None:
             self._check_range(body.executors, self._state.site.profile(record.profile))
             changes |= {"floor": body.executors.min, "ceiling": body.executors.max}
+            if (record.floor, record.ceiling) != (body.executors.min, body.executors.max):
+                self._note_range(person, record, body.executors)
         return self._amend(record, changes)
 
     def scale(self, person: Person, cluster: str, body: rest.ScaleCluster) -> rest.Cluster:
@@ -203,8 +205,11 @@ class Requests:
             "ceiling": body.executors.max,
             "last_active": self._state.clock(),
         }
-        self._state.journal.note("scale", f"It may have {_range(body.executors)}.", actor=person.name, record=record)
+        self._note_range(person, record, body.executors)
         return self._amend(record, changes)
+
+    def _note_range(self, person: Person, record: ClusterRecord, executors: rest.ExecutorRange) -> None:
+        self._state.journal.note("scale", f"It may have {_range(executors)}.", actor=person.name, record=record)
 
     def stop(self, person: Person, cluster: str) -> rest.Cluster:
         """Stop the cluster; one that has ended stays so."""
@@ -222,6 +227,8 @@ class Requests:
         state = self._state
         grant_wish(state.lives.get(cluster), executor, body, state.site.rules.deferral, state.clock())
         log.info("%s wishes about executor %s of cluster %s: %s", person.name, executor, cluster, body.wish)
+        rather = "keep it a little longer" if body.wish == "later" else "give another"
+        state.journal.note("wish", f"Executor {executor} is asked back: {rather}.", actor=person.name, record=record)
         state.touch(cluster)
         self._controller.changed()
         return state.view(record)

@@ -87,7 +87,8 @@ class Feed:
             self.close()
 
     def close(self) -> None:
-        """Nothing is sent from now on."""
+        """Nothing is sent from now on, until somebody opens a page."""
+        self._viewers.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
