@@ -60,7 +60,9 @@ class Report(Message, frozen=True, omit_defaults=True):
     """A driver's whole state. Sent when anything in it changes, and each `heartbeat` seconds when nothing does."""
 
     wanted: int
-    """Executors that Spark could use now: pending and running tasks over task slots, before floor and ceiling."""
+    """Executors that Spark could use now: pending and running tasks over task slots, before floor and ceiling. One at
+    least while a query is under way, which has no tasks while it is planned.
+    """
     target: int
     """The `Target` last applied."""
     executors: tuple[ExecutorReport, ...] = ()
