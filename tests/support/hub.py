@@ -103,8 +103,8 @@ class Person:
             yield
 
 
-def ask_for_token(url: str, user: str, password: str) -> str:
-    """Log in with the password over HTTP, and make a token as the hub's token page does."""
+def log_in(url: str, user: str, password: str) -> tuple[urllib.request.OpenerDirector, http.cookiejar.CookieJar]:
+    """Log in with the password over HTTP, as a browser does that knows no scripts."""
     jar = http.cookiejar.CookieJar()
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
     with browser.open(f"{url}/hub/login", timeout=60):
@@ -112,6 +112,12 @@ def ask_for_token(url: str, user: str, password: str) -> str:
     form = {"username": user, "password": password, "_xsrf": _xsrf(jar)}
     with browser.open(f"{url}/hub/login?next=/hub/token", urllib.parse.urlencode(form).encode(), timeout=60):
         pass
+    return browser, jar
+
+
+def ask_for_token(url: str, user: str, password: str) -> str:
+    """Log in, and make a token as the hub's token page does."""
+    browser, jar = log_in(url, user, password)
     request = urllib.request.Request(
         f"{url}/hub/api/users/{user}/tokens",
         data=json.dumps({"note": "test"}).encode(),
@@ -156,8 +162,17 @@ class Hub:
 
     def make_token(self, user: str) -> str:
         """A token with which this person reaches the service."""
-        secret = self.state / ("admin-password" if user == "admin" else "password")
-        return ask_for_token(self.url, user, secret.read_text().strip())
+        return ask_for_token(self.url, user, self.password(user))
+
+    def password(self, user: str) -> str:
+        """What this person logs in with."""
+        return (self.state / ("admin-password" if user == "admin" else "password")).read_text().strip()
+
+    def look(self, user: str, path: str) -> str:
+        """The text of a page, to somebody who has logged in with a browser."""
+        browser, _ = log_in(self.url, user, self.password(user))
+        with browser.open(f"{self.url}{path}", timeout=60) as answer:
+            return str(answer.read().decode())
 
     @functools.cache  # noqa: B019 (a hub lives as long as the tests of its module)
     def person(self, name: str) -> Person:

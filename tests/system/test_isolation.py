@@ -15,6 +15,7 @@ import psutil
 import pytest
 from emberhub.wire import rest
 
+from tests.support.browser import Windows, chromium, log_in
 from tests.support.hub import Hub, a_site, busy
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
@@ -91,9 +92,12 @@ def test_sparks_pages_are_for_their_owner_and_the_port_that_they_are_at_tells_no
     for link in sorted(links):
         assert look(hub.url + link.replace("&amp;", "&"), alice.token)[0] == 200, link
     status, text = look(f"{hub.url}{base}/api/v1/applications", alice.token)
-    assert (status, json.loads(text)[0]["name"]) == (200, "main")
-    assert "mapInPandas" in look(f"{hub.url}{base}/SQL/", alice.token)[1]
+    application = json.loads(text)[0]
+    assert (status, application["name"]) == (200, "main")
+    queries = look(f"{hub.url}{base}/api/v1/applications/{application['id']}/sql", alice.token)[1]
+    assert [query["status"] for query in json.loads(queries)] == ["COMPLETED"]
 
+    assert "Spark Jobs" in hub.look("alice", f"{base}/jobs/"), "a browser is sent to log in, and comes back"
     assert look(f"{hub.url}{base}/", bob.token)[0] == 404
     assert look(f"{hub.url}{base}/", hub.person("admin").token)[0] == 200
     listening = {
@@ -107,6 +111,24 @@ def test_sparks_pages_are_for_their_owner_and_the_port_that_they_are_at_tells_no
     answers = [look(f"http://127.0.0.1:{address.port}/jobs/", bob.token) for address in listening]
     assert [page for status, page in answers if status == 200 and "Spark" in page] == []
     assert 403 in {status for status, _ in answers}, "the pages are at one of these ports"
+
+
+@pytest.mark.browser
+def test_sparks_pages_work_in_a_browser_behind_the_hubs_login(hub: Hub, clean: None, tmp_path: Path) -> None:
+    cluster = hub.person("alice").cluster()
+    assert busy(cluster, 4, 0.1) == 6
+    with chromium() as browser:
+        windows = Windows(browser, tmp_path)
+        page = windows.open()
+        page.goto(f"{hub.url}/services/emberhub/clusters/main/ui/")
+        log_in(page, hub.url, "alice", hub.password("alice"))
+        page.locator("#completedJob-table tbody tr, #completedJobs-table tbody tr").first.wait_for()
+        # What this page shows, its script asks for.
+        page.get_by_role("link", name="Executors", exact=True).click()
+        page.locator("#active-executors-table tbody tr", has_text="driver").wait_for()
+        page.get_by_role("link", name=re.compile("SQL")).first.click()
+        page.wait_for_url("**/clusters/main/ui/SQL/**")
+        windows.close()
 
 
 def look(url: str, token: str) -> tuple[int, str]:
