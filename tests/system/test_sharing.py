@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import emberhub
+import nbformat
 import pytest
 from emberhub.wire import rest
+from nbclient import NotebookClient
 
 from tests.support.hub import Hub, Person, Work, a_site, busy, eventually
 
@@ -92,3 +95,18 @@ def test_a_cluster_without_work_gives_its_executors_back(hub: Hub, clean: None) 
     assert alice.see(hers).state == "running"
     # And it works again when there is work again.
     assert busy(hers, 8, 0.1) == sum(range(8))
+
+
+@pytest.mark.long
+def test_the_example_about_sharing_runs_from_top_to_bottom_and_shows_it(hub: Hub, clean: None) -> None:
+    example = nbformat.read(Path(__file__).parents[2] / "examples" / "sharing" / "sharing.ipynb", as_version=4)
+    with hub.person("carol").environment():
+        NotebookClient(example, timeout=180, kernel_name="python3").execute()
+    said = "".join(
+        output.get("text", "") for cell in example.cells for output in cell.get("outputs", []) if "text" in output
+    )
+    found = re.search(r"Alone I had (\d) executors; now I have (\d), and the neighbour has (\d)", said)
+    assert found, said
+    assert int(found[1]) > int(found[2])
+    assert int(found[3]) >= 1
+    assert "Both queries are done." in said
