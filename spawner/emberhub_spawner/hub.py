@@ -34,16 +34,16 @@ def configure(
 ) -> None:
     """Add the Emberhub service to JupyterHub's configuration `c`, and let every user reach it.
 
-    `service_url` is where the service listens, for the hub's proxy. `reachable_at` is where drivers and notebooks reach
-    it, such as http://hub:8089; without it they go to `service_url`, which is right on one machine. `notebook_url` is
-    where notebooks reach it if not there, as far as `/services/emberhub`. `backend` is what runs drivers: `local` or
+    `service_url` is where the service listens. `reachable_at` is where the hub's proxy, drivers and notebooks reach it,
+    such as http://hub:8089; without it they go to `service_url`, which is right on one machine. `notebook_url` is where
+    notebooks reach it if not there, as far as `/services/emberhub`. `backend` is what runs drivers: `local` or
     `kubernetes`. `environment` is added to the service's. The spawner class stays the site's choice: it must have
     `emberhub_spawner.notebook.EmberhubSpawnerMixin` among its bases.
     """
     c.JupyterHub.services.append(
         {
             "name": SERVICE,
-            "url": service_url,
+            "url": reachable_at or service_url,
             "display": True,
             # The service is the hub's own: asking each user whether it may know their name would only puzzle.
             "oauth_no_confirm": True,
@@ -54,6 +54,7 @@ def configure(
                 f"--EmberhubService.site={Path(site).absolute()}",
                 f"--EmberhubService.state_dir={Path(state_dir).absolute()}",
                 f"--EmberhubService.backend={backend}",
+                f"--EmberhubService.service_url={service_url}",
                 *([f"--EmberhubService.agent_url={_socket(reachable_at)}"] if reachable_at else []),
             ],
             "environment": dict(environment or {}),

@@ -1,4 +1,4 @@
-"""One cluster and one image for all tests here; a namespace of its own for each module."""
+"""One cluster and one set of images for all tests here; a namespace of its own for each module."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kube import ROOT, Kube, a_cluster
+from tests.support.kube import ROOT, Kube, a_cluster, image
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[tuple[str, str]]:
+def kubeconfig() -> Iterator[str]:
     with a_cluster() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def kube(cluster: tuple[str, str]) -> Iterator[Kube]:
+def kube(kubeconfig: str) -> Iterator[Kube]:
     """A namespace with the rights that Emberhub needs."""
-    kubeconfig, image = cluster
-    kube = Kube(kubeconfig, f"emberhub-test-{next(_numbers)}", image)
+    kube = Kube(kubeconfig, f"emberhub-test-{next(_numbers)}", image("spark"))
     kube.run("create", "namespace", kube.namespace)
     try:
         kube.run("apply", "--kustomize", str(Path(ROOT) / "helm-values" / "cluster"))

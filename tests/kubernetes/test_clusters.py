@@ -29,6 +29,15 @@ MORE = """
   - name: no-image
     executor: {{cores: 1, memory: 1G}}
     pod: {{image: localhost/there-is-none:1, image_pull_policy: IfNotPresent}}
+  - name: gpu
+    executor: {{cores: 1, memory: 1G, gpus: 1}}
+    executors: {{min: 0, max: 2}}
+    pod: {{environment: {{NVIDIA_VISIBLE_DEVICES: "7"}}}}
+  - name: nvme
+    executor: {{cores: 1, memory: 1G}}
+    pod:
+      volumes: [{{name: spark-local-dir-1, hostPath: {{path: {scratch}}}}}]
+      volume_mounts: [{{name: spark-local-dir-1, mountPath: /scratch}}]
 rules: {{min_hold: 1s, idle_after: 3s, think_time: 1s, reclaim_notice: 1s, deferral: 1s, credit_half_life: 0s}}
 clusters_per_user: 10
 heartbeat: 1s
@@ -44,10 +53,20 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(kube: Kube, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeSite]:
+def scratch(shared: Path) -> Path:
+    """Another, as a fast local disk would be mounted."""
+    directory = shared.parent / "scratch"
+    directory.mkdir()
+    directory.chmod(0o777)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def site(kube: Kube, shared: Path, scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeSite]:
     for above in (shared, *shared.parents[:3]):
         above.chmod(above.stat().st_mode | 0o5)
-    site = KubeSite(tmp_path_factory.mktemp("kubernetes"), a_kube_site(kube.image, 3, MORE.format(shared=shared)), kube)
+    text = a_kube_site(kube.image, 3, MORE.format(shared=shared, scratch=scratch))
+    site = KubeSite(tmp_path_factory.mktemp("kubernetes"), text, kube)
     try:
         yield site
     finally:
@@ -129,13 +148,14 @@ def test_a_service_that_is_killed_finds_its_drivers_again_with_their_executors(s
     cluster = alice.cluster()
     work = Work(cluster, tasks=60, seconds=1.0, query=doze)
     eventually(lambda: len(site.executors(cluster)) == 3, "three executors", 60)
+    generation = alice.see(cluster).generation
     before = {pod["metadata"]["uid"] for pod in site.kube.pods("driver") + site.kube.pods("executor")}
     site.process.send_signal(signal.SIGKILL)
     site.restart()
     eventually(lambda: alice.see(cluster).state == "running", "the driver is heard again", 30)
     assert work.running(), "the query should still run, or nothing was tested"
     assert {pod["metadata"]["uid"] for pod in site.kube.pods("driver") + site.kube.pods("executor")} == before
-    assert alice.see(cluster).generation == 1
+    assert alice.see(cluster).generation == generation
     cluster.stop()
     eventually(lambda: alice.see(cluster).state == "stopped", "it stops", 30)
     assert site.kube.left() == []
@@ -178,6 +198,42 @@ def test_executors_that_the_quota_refuses_are_told_though_spark_tells_only_its_l
     finally:
         site.kube.run("delete", "resourcequota", "full")
     work.finish(90)
+
+
+def test_tasks_know_their_gpu_and_who_finds_none_free_on_the_nodes_is_told(site: KubeSite) -> None:
+    def address(rows: Iterator[Any]) -> Iterator[Any]:
+        from pyspark import TaskContext
+
+        # No assertion here: pytest's own is not there where this runs.
+        for each in rows:
+            each["id"] = int(TaskContext.get().resources()["gpu"].addresses[0])  # type: ignore[union-attr]
+            yield each
+
+    alice = site.person("alice")
+    cluster = alice.cluster(profile="gpu", name="gpu")
+    one = cluster.spark.range(0, 1, 1, 1).mapInPandas(address, "id long")
+    asking = Work(cluster, 1, 0.0, query=lambda *_: one.collect()[0].id - 7)
+    eventually(lambda: "a free GPU" in alice.see(cluster).message, "no node has one", 30)
+    node = site.kube.get("nodes")[0]["metadata"]["name"]
+    site.kube.advertise(node, {"nvidia.com/gpu": "2"})
+    try:
+        asking.finish(60)
+        (pod,) = site.kube.pods("executor", cluster)
+        assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    finally:
+        cluster.stop()
+        eventually(lambda: not site.kube.pods("executor", cluster), "it stops", 60)
+        site.kube.advertise(node, {"nvidia.com/gpu": None})
+
+
+def test_shuffle_files_lie_on_the_profiles_scratch_volume_and_are_gone_after(site: KubeSite, scratch: Path) -> None:
+    cluster = site.person("alice").cluster(profile="nvme", name="nvme")
+    rows = cluster.spark.range(1000).selectExpr("id % 7 AS k", "id").groupBy("k").count()
+    assert len(rows.collect()) == 7
+    assert list(scratch.rglob("shuffle_*.data")), "nothing was written to the volume"
+    cluster.stop()
+    eventually(lambda: not site.kube.left(), "it stops", 60)
+    assert [path for path in scratch.rglob("*") if path.is_file()] == []
 
 
 def test_a_drivers_account_may_manage_pods_and_nothing_else_and_executors_may_do_nothing(kube: Kube) -> None:

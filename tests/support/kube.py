@@ -2,17 +2,19 @@
 
 EMBERHUB_KUBE names a command that knows `up` (prints `export KUBECONFIG=…`), `image FOLDER REFERENCE [ARGUMENT…]` and
 `down`.
-EMBERHUB_TEST_IMAGE names an image that is there already; without it, one is built.
+EMBERHUB_TEST_TAG is the tag of images that are there already; without it they are built, with EMBERHUB_IMAGE_ARGUMENTS.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import shlex
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,6 @@ from .hub import eventually
 from .site import Site
 
 ROOT = Path(__file__).parents[2]
-IMAGE = "localhost/emberhub-spark:test"
 KINDS = "pods,secrets,services,configmaps,persistentvolumeclaims"
 
 
@@ -72,6 +73,11 @@ class Kube:
         sparks = [f"{each['kind']} {each['metadata']['name']}" for each in self.get(KINDS, "spark-app-selector")]
         return sorted({*ours, *sparks})
 
+    def advertise(self, node: str, resources: dict[str, str | None]) -> None:
+        """Have a node say that it has so much of some resource, as a device plugin does."""
+        change = json.dumps({"status": {"capacity": resources, "allocatable": resources}})
+        self.run("patch", "node", node, "--subresource=status", "--type=merge", f"--patch={change}")
+
     def host(self) -> str:
         """The address of this machine on its way to the cluster, by which pods reach it too."""
         server = self.run("config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
@@ -81,8 +87,8 @@ class Kube:
 
 
 @contextmanager
-def a_cluster() -> Iterator[tuple[str, str]]:
-    """Path of the kubeconfig of a cluster that runs, and the image's reference."""
+def a_cluster() -> Iterator[str]:
+    """Path of the kubeconfig of a cluster that runs."""
     tool = os.environ.get("EMBERHUB_KUBE")
     if not tool:
         pytest.skip("EMBERHUB_KUBE names no command that starts a Kubernetes cluster")
@@ -91,19 +97,28 @@ def a_cluster() -> Iterator[tuple[str, str]]:
     if ran.returncode or found is None:
         pytest.skip(f"the Kubernetes cluster does not start: {(ran.stderr or ran.stdout).strip()[-300:]}")
     try:
-        yield found[1], os.environ.get("EMBERHUB_TEST_IMAGE") or _build(tool)
+        yield found[1]
     finally:
         if not os.environ.get("EMBERHUB_KUBE_STAYS"):
             subprocess.run([tool, "down"], capture_output=True, timeout=120, check=True)
 
 
-def _build(tool: str) -> str:
+@functools.cache
+def image(name: str) -> str:
+    """The reference of one of our images: one that is there already, or one that is built now."""
+    tag = os.environ.get("EMBERHUB_TEST_TAG")
+    if tag:
+        return f"localhost/emberhub-{name}:{tag}"
+    environment = os.environ | {
+        "EMBERHUB_IMAGE_BUILDER": f"{os.environ['EMBERHUB_KUBE']} image",
+        "EMBERHUB_IMAGE_TAG": "test",
+        "PYTHON": sys.executable,
+    }
     arguments = shlex.split(os.environ.get("EMBERHUB_IMAGE_ARGUMENTS", ""))
-    environment = os.environ | {"EMBERHUB_IMAGE_BUILDER": f"{tool} image", "EMBERHUB_IMAGE_TAG": "test"}
-    command = [ROOT / "images" / "build", "spark", "--", *arguments]
+    command = [str(ROOT / "images" / "build"), name, "--", *arguments]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
-    return IMAGE
+    return f"localhost/emberhub-{name}:test"
 
 
 class KubeSite(Site):
@@ -131,7 +146,7 @@ class KubeSite(Site):
 def a_kube_site(image: str, executors: int, more: str = "") -> str:
     """A site file for small pods that start quickly; `more` may go on with the list of profiles."""
     return f"""
-pools: [{{name: main, cores: {executors}, memory: {executors}G}}]
+pools: [{{name: main, cores: {executors}, memory: {executors}G, gpus: 2}}]
 kubernetes: {{image: {image}, cpu_request: 20%}}
 profiles:
   - &small

@@ -169,7 +169,11 @@ class KubernetesBackend(Configurable):
     def _changed(self, pod: Manifest, gone: bool) -> None:
         """What the watch tells."""
         running = self._drivers.get(_label(pod, CLUSTER))
-        if running is None or _label(pod, COMPONENT) != DRIVER or int(_label(pod, GENERATION)) != running.generation:
+        if running is None or int(_label(pod, GENERATION)) != running.generation:
+            return
+        if _label(pod, COMPONENT) != DRIVER:
+            # What was refused before may be taken now.
+            running.probed, running.refusal = float("-inf"), ""
             return
         running.pod = pod
         if running.burial is not None:

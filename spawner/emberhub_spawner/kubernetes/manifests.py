@@ -130,6 +130,7 @@ def spark_conf(spec: DriverSpec, namespace: str) -> dict[str, str]:
         "spark.kubernetes.allocation.batch.delay": "200ms",
         "spark.kubernetes.allocation.batch.size": "20",
         "spark.kubernetes.executor.eventProcessingInterval": "200ms",
+        "spark.kubernetes.executorSnapshotsSubscribersShutdownGracePeriod": "1s",
         # An executor that is lost comes again as long as the hub leaves its place to the cluster.
         "spark.executor.maxNumFailures": str(2**31 - 1),
         "spark.driver.port": str(DRIVER_PORT),

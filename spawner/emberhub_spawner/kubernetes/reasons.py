@@ -66,6 +66,8 @@ def _unschedulable(message: str, what: str) -> Trouble:
 
 def of_warning(event: dict[str, Any], what: str) -> str:
     """A warning that Kubernetes has noted about a pod."""
+    if event.get("reason") == "FailedScheduling":
+        return _unschedulable(event.get("message", ""), what).message
     return f"The {what} cannot start ({event.get('reason', '')}: {_brief(event.get('message', ''))}). {_TELL}."
 
 

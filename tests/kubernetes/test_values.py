@@ -1,0 +1,78 @@
+"""What is in helm-values can be taken as it stands: pure."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from emberhub.wire.resources import Resources
+from emberhub_service.config import Site, parse_site
+from emberhub_spawner.backend import DriverSpec
+from emberhub_spawner.kubernetes import manifests
+from emberhub_spawner.kubernetes.notebook import EmberhubKubeSpawner
+from emberhub_spawner.pods import of_driver, over
+from traitlets.config import Config
+from traitlets.utils.importstring import import_item
+
+VALUES = Path(__file__).parents[2] / "helm-values"
+NEWEST = "1.32"
+
+
+def sites() -> list[Path]:
+    return [path for path in sorted(VALUES.glob("*.yaml")) if "emberhub.yaml" in path.read_text()]
+
+
+def site_in(path: Path) -> Site:
+    values = yaml.safe_load(path.read_text())
+    return parse_site(values["hub"]["extraFiles"]["emberhub.yaml"]["stringData"], path.name)
+
+
+def accepted(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, NEWEST, strict=True)
+
+
+@pytest.mark.parametrize("path", sites(), ids=lambda path: path.stem)
+def test_the_site_file_in_the_values_is_right_and_makes_pods_that_kubernetes_takes(path: Path) -> None:
+    site = site_in(path)
+    assert site.profiles[0].name == "small"
+    for profile in site.profiles:
+        spec = DriverSpec(
+            *("c-0123456789abcdef", 1, "alice", "main", "main", "ws://hub:8089/", "a", "b"),
+            executor=profile.executor or Resources(),
+            conf={},
+            lease=60.0,
+            driver_pod=of_driver(site.kubernetes, profile.pod),
+            executor_pod=over(site.kubernetes, profile.pod),
+        )
+        accepted(manifests.driver_pod(spec))
+        accepted(manifests.executor_pod(spec))
+        accepted(manifests.secret(spec, "hub", "secret"))
+
+
+def test_the_hubs_configuration_in_the_values_runs() -> None:
+    values = yaml.safe_load((VALUES / "base.yaml").read_text())
+    c = Config()
+    c.JupyterHub.services, c.JupyterHub.load_roles = [], []
+    c.JupyterHub.extra_user_scopes = set()
+    exec(values["hub"]["extraConfig"]["emberhub"], {"c": c})  # as the chart does
+    (service,) = c.JupyterHub.services
+    assert service["url"] == "http://hub:8089", "as the proxy reaches it"
+    assert service["command"][:3] == [sys.executable, "-m", "emberhub_service"]
+    assert "--EmberhubService.service_url=http://0.0.0.0:8089" in service["command"]
+    assert "--EmberhubService.agent_url=ws://hub:8089/services/emberhub/agent" in service["command"]
+    assert import_item(c.JupyterHub.spawner_class) is EmberhubKubeSpawner
+    (port,) = values["hub"]["service"]["extraPorts"]
+    assert port["port"] == 8089
+
+
+def test_what_the_chart_cannot_carry_is_taken_by_kubernetes() -> None:
+    cluster = VALUES / "cluster"
+    named = yaml.safe_load((cluster / "kustomization.yaml").read_text())["resources"]
+    assert sorted(named) == sorted(path.name for path in cluster.glob("*.yaml") if path.name != "kustomization.yaml")
+    for name in named:
+        for manifest in yaml.safe_load_all((cluster / name).read_text()):
+            accepted(manifest)
