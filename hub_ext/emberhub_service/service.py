@@ -127,7 +127,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.server.stop()
-        self.feed.close()
+        self.feed.say_farewell()
         self.controller.close()
         with contextlib.suppress(RecordsUnavailable):
             self.state.journal.write()

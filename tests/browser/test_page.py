@@ -149,3 +149,15 @@ def test_on_a_phone_in_the_dark_everything_is_in_reach(stage: Stage, windows: Wi
     assert page.evaluate("document.activeElement.id") == "ask-max"
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.textContent") == "Scale", "the focus comes back"
+
+
+def test_a_page_that_has_lost_the_service_says_so_and_goes_on_when_it_is_back(stage: Stage, windows: Windows) -> None:
+    cluster = stage.start("alice", wanted=2)
+    page = visit(stage, windows, "alice")
+    row(page, "main").locator("text=2 run").wait_for()
+    windows.expected += ["WebSocket connection to", "status of 503"]
+    stage.restart(lambda: page.locator("#link", has_text="does not answer").wait_for())
+    page.locator("#link").wait_for(state="hidden")
+    stage.work(cluster, 3)
+    row(page, "main").locator("text=3 run").wait_for()
+    assert page.url == f"{stage.service}/", "nobody was asked to log in again"

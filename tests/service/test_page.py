@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 from emberhub_service.web.feed import PAUSE
@@ -230,6 +231,20 @@ async def test_nobody_opens_pages_without_end(running, monkeypatch):
             assert await other.hear()
     async with alice.live() as later:
         assert await later.hear()
+
+
+async def test_a_page_that_asks_whether_anybody_is_there_is_answered_and_told_when_the_service_ends(site):
+    async with AsyncExitStack() as stack:
+        async with site.service() as running:
+            alice = await opened(running, "alice")
+            seen = await stack.enter_async_context(alice.live())
+            await seen.until(lambda s: s.pool is not None)
+            await seen.socket.write_message("{}")
+            assert await seen.hear()
+            assert seen.text.endswith("{}")
+        while await seen.hear():
+            pass
+        assert seen.text.endswith('{"bye":true}')
 
 
 async def test_a_login_outlives_the_service(site):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +72,14 @@ class Stage:
         except BaseException:
             self.end()
             raise
+
+    def restart(self, meanwhile: Callable[[], None]) -> None:
+        """The service ends, something happens, and it is started again; drivers live on."""
+        port = self.running.port
+        self.do(self.running.stop())
+        meanwhile()
+        self.running = self.do(self._serve())
+        assert self.running.port == port
 
     async def _serve(self) -> Service:
         service = Service(

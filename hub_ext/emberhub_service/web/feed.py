@@ -21,6 +21,7 @@ PAUSE = 0.3
 """Seconds between two messages to a page."""
 MOST_PAGES = 20
 """Pages that one person may have open."""
+_BYE = b'{"bye":true}'
 LOOK = 5.0
 """Seconds after which what changes by itself, such as estimates, is looked at again while a page is open."""
 
@@ -85,6 +86,12 @@ class Feed:
             viewer.busy.cancel()
         if not self._viewers:
             self.close()
+
+    def say_farewell(self) -> None:
+        """The service ends. Pages are told in words, since not every proxy tells them that a connection has ended."""
+        for viewer in self._viewers:
+            viewer.busy = asyncio.ensure_future(viewer.send(_BYE))
+        self.close()
 
     def close(self) -> None:
         """Nothing is sent from now on, until somebody opens a page."""

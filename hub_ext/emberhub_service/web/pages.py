@@ -123,7 +123,7 @@ class Static(StaticFileHandler):
 
 
 class Hello(msgspec.Struct, forbid_unknown_fields=True):
-    """The first message from a page, and the only one."""
+    """The first message from a page; later ones only ask whether anybody is there."""
 
     xsrf: str
 
@@ -178,6 +178,7 @@ class LiveSocket(WithIdentity, ProblemHandler, WebSocketHandler):
 
     def on_message(self, message: str | bytes) -> None:
         if self._viewer is not None:
+            self.write_message("{}")  # It asks whether anybody is there.
             return
         try:
             hello = msgspec.json.decode(message, type=Hello)

@@ -4,6 +4,7 @@ const LOGIN = 4401;
 const MANY = 4429;
 const SHORTEST = 500;
 const LONGEST = 15000;
+const BEAT = 10000;
 
 /** Calls `onUpdate` with each message, and `onLink` with "open", "lost", "many" or "login". */
 export function connect(prefix, xsrf, onUpdate, onLink) {
@@ -12,13 +13,27 @@ export function connect(prefix, xsrf, onUpdate, onLink) {
     const address = new URL(`${prefix}live`, location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(address);
+    let asked = false;
+    // Not every proxy tells that the service behind it is gone.
+    const beat = setInterval(() => {
+      if (asked) socket.close();
+      else if (socket.readyState === WebSocket.OPEN) socket.send("{}");
+      asked = true;
+    }, BEAT);
     socket.addEventListener("open", () => socket.send(JSON.stringify({ xsrf })));
     socket.addEventListener("message", (event) => {
+      const update = JSON.parse(event.data);
+      asked = false;
+      if (update.bye) {
+        socket.close();
+        return;
+      }
       pause = SHORTEST;
       onLink("open");
-      onUpdate(JSON.parse(event.data));
+      if (Object.keys(update).length) onUpdate(update);
     });
     socket.addEventListener("close", async (event) => {
+      clearInterval(beat);
       if (event.code === LOGIN || (await mustLogIn(prefix, xsrf))) {
         onLink("login");
         return;
