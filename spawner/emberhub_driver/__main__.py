@@ -7,7 +7,6 @@ import base64
 import contextlib
 import logging
 import os
-import secrets
 import signal
 import sys
 from pathlib import Path
@@ -15,26 +14,21 @@ from typing import Any
 
 import msgspec
 from emberhub.errors import EmberhubError
-from emberhub.java import find_java
 from emberhub.wire.driver import (
     ENV_AGENT_TOKEN,
     ENV_CONFIG,
     ENV_CONNECT_TOKEN,
     ENV_HOST,
-    ENV_MARK,
-    ENV_SPARK_SECRET,
     FILE_APPLICATION,
     FILE_REASON,
     DriverConfig,
-    mark,
     ui_key,
 )
 
-from . import archive
 from .agent import Agent
-from .conf import driver_options, driver_properties, write_properties
-from .jvm import Jvm, SparkFailed, spark_environment
+from .jvm import Jvm, SparkFailed
 from .spark import Py4jSpark
+from .start import start_jvm
 
 log = logging.getLogger("emberhub.driver")
 
@@ -98,7 +92,7 @@ async def drive(config: DriverConfig, agent_token: str, connect_token: str) -> s
     stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _settle, stop, "its backend stopped it")
-    jvm = _start_jvm(config, connect_token)
+    jvm = start_jvm(config, connect_token)
     try:
         starting = asyncio.ensure_future(asyncio.to_thread(_start_spark, jvm, config, connect_token))
         either: set[asyncio.Future[Any]] = {starting, stop}
@@ -166,24 +160,6 @@ async def _rehearse(what: str, port: int, connect_token: str) -> None:
 def _settle(future: asyncio.Future[str], reason: str) -> None:
     if not future.done():
         future.set_result(reason)
-
-
-def _start_jvm(config: DriverConfig, connect_token: str) -> Jvm:
-    directory = Path(config.directory)
-    java = find_java()
-    archives = archive.find(java)
-    # An engine whose daemons share one secret hands it over; elsewhere a driver has one of its own.
-    secret = os.environ.pop(ENV_SPARK_SECRET, "") or secrets.token_urlsafe(32)
-    properties = directory / "spark.properties"
-    write_properties(driver_properties(config, secret=secret, executor_archive=archives.executor), properties)
-    return Jvm.start(
-        java,
-        properties=properties,
-        directory=directory,
-        options=driver_options(config, archives.driver),
-        environment=spark_environment(java, config.host)
-        | {ENV_CONNECT_TOKEN: connect_token, ENV_MARK: mark(config.cluster, config.generation)},
-    )
 
 
 def _start_spark(jvm: Jvm, config: DriverConfig, connect_token: str) -> Py4jSpark:

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from emberhub.java import find_java
-from emberhub.wire.driver import ENV_CONNECT_TOKEN, ENV_MARK, ENV_SPARK_SECRET, DriverConfig, mark
-from emberhub_driver import archive
-from emberhub_driver.conf import driver_options, driver_properties, write_properties
-from emberhub_driver.jvm import Jvm, spark_environment
+from emberhub.wire.driver import ENV_CONNECT_TOKEN, DriverConfig
+from emberhub_driver.jvm import Jvm
+from emberhub_driver.start import start_jvm
 
 START_TIMEOUT = 600.0
 EXIT_TIMEOUT = 10.0
@@ -37,7 +35,7 @@ def main() -> int:
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     os.umask(0o077)
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
-    jvm = _start(order)
+    jvm = start_jvm(order.config, os.environ.pop(ENV_CONNECT_TOKEN), order.allocation)
     try:
         context, port = _open(jvm)
         print(port, flush=True)
@@ -46,25 +44,6 @@ def main() -> int:
     finally:
         jvm.end(EXIT_TIMEOUT)
     return 0
-
-
-def _start(order: Order) -> Jvm:
-    config, java = order.config, find_java()
-    archives = archive.find(java)
-    token, secret = os.environ.pop(ENV_CONNECT_TOKEN), os.environ.pop(ENV_SPARK_SECRET)
-    directory = Path(config.directory)
-    properties = directory / "spark.properties"
-    write_properties(
-        driver_properties(config, secret=secret, executor_archive=archives.executor) | order.allocation, properties
-    )
-    return Jvm.start(
-        java,
-        properties=properties,
-        directory=directory,
-        options=driver_options(config, archives.driver),
-        environment=spark_environment(java, config.host)
-        | {ENV_CONNECT_TOKEN: token, ENV_MARK: mark(config.cluster, config.generation)},
-    )
 
 
 def _open(jvm: Jvm) -> tuple[Any, int]:
