@@ -66,6 +66,11 @@ async def test_without_a_login_the_page_sends_the_browser_to_the_hub_and_tells_n
         assert wrong.value.code == 401
 
 
+async def test_the_slash_at_the_end_may_be_left_out(running):
+    answer = await running.http.fetch(running.base.rstrip("/"), follow_redirects=False, raise_error=False)
+    assert (answer.code, answer.headers["Location"]) == (302, "/services/emberhub/")
+
+
 async def test_who_lacks_the_scope_is_told_so_in_a_page(running):
     answer = await Browser(running, "scopeless").get()
     assert answer.code == 403

@@ -13,7 +13,7 @@ import msgspec
 from emberhub.errors import RequestRefused
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from tornado.template import Loader
-from tornado.web import StaticFileHandler
+from tornado.web import RedirectHandler, StaticFileHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..api.handlers import ProblemHandler
@@ -52,6 +52,7 @@ def pages(prefix: str, identity: Identity, feed: Feed) -> list[tuple[Any, ...]]:
     me = {"identity": identity}
     return [
         (pattern(prefix, ""), HomePage, me),
+        (pattern(prefix[:-1], ""), RedirectHandler, {"url": prefix, "permanent": False}),
         (pattern(prefix, "oauth_callback"), LoggedIn, me),
         (pattern(prefix, "live"), LiveSocket, {**me, "feed": feed}),
         (prefix + r"static/([a-z0-9.-]+)$", Static, {"path": str(HERE / "static")}),
