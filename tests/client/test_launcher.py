@@ -35,7 +35,7 @@ BARRIER = a_profile("barrier", gang=3)
 
 def test_a_card_says_what_a_profile_is_what_it_costs_and_what_is_free() -> None:
     assert card(a_profile()) == (
-        "Small: One core each. An executor costs 1 cores, 1 GiB memory. There is room for 3 of 8 now."
+        "Small: One core each. An executor costs 1 core, 1 GiB memory. There is room for 3 of 8 now."
     )
     assert card(GPU).endswith("All 2 are in use now, so you would wait for a turn.")
     assert card(BARRIER).endswith("It gets 3 at once or none.")
@@ -64,7 +64,7 @@ def test_the_price_of_a_choice_is_told_before_it_is_made() -> None:
     assert costs(a_profile(), 0, 4) == (
         "At most 4 executors, which is 4 cores, 4 GiB memory. Nothing is kept for you while you do not work."
     )
-    assert costs(a_profile(), 1, 4).endswith("Of that, 1 cores, 1 GiB memory are kept for you whether you work or not.")
+    assert costs(a_profile(), 1, 4).endswith("Of that, 1 core, 1 GiB memory are kept for you whether you work or not.")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ UNMET = rest.Unmet(
     resource="memory",
     place=3,
     estimate=40.0,
-    cheapest="With executors of 1 cores, 1 GiB memory it would start now.",
+    cheapest="With executors of 1 core, 1 GiB memory it would start now.",
     reason="More users ask than there are executors: they take turns, and this one's comes.",
 )
 
@@ -76,7 +76,7 @@ def test_the_cheapest_change_has_a_button_where_a_profile_would_be_served_now() 
     assert state["line"]["change"] == {
         "profile": "tiny",
         "label": "Start again with Tiny",
-        "says": "1 cores, 1 GiB memory each, and there is room for 3 executors now. "
+        "says": "1 core, 1 GiB memory each, and there is room for 3 executors now. "
         "What is cached in this cluster is lost.",
     }
     assert shown(waits, profiles=[a_profile("tiny", "1G", 0)])["line"]["change"] is None

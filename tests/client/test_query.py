@@ -93,7 +93,7 @@ def test_a_query_that_waits_says_its_place_in_line_and_why() -> None:
         resource="millicores",
         place=3,
         estimate=40.0,
-        cheapest="With executors of 1 cores it would start now.",
+        cheapest="With executors of 1 core it would start now.",
         reason="More users ask than there are executors: they take turns, and this one's comes.",
     )
     waits = waits_for(a_cluster(running=(), granted=0, unmet=unmet))
@@ -101,7 +101,7 @@ def test_a_query_that_waits_says_its_place_in_line_and_why() -> None:
     assert text(query, 6.0) == (
         "Query: waits for an executor (6.0 s). 1 more wanted, place 3 in line, the next in about 40 s. "
         "More users ask than there are executors: they take turns, and this one's comes. "
-        "With executors of 1 cores it would start now."
+        "With executors of 1 core it would start now."
     )
 
 
@@ -143,4 +143,4 @@ def test_times_read_well(seconds: float, told: str) -> None:
 
 
 def test_the_size_of_an_executor_reads_well() -> None:
-    assert str(Resources.of(cores=1, memory="1G")) == "1 cores, 1 GiB memory"
+    assert str(Resources.of(cores=1, memory="1G")) == "1 core, 1 GiB memory"

@@ -21,7 +21,7 @@ WAITING = rest.Unmet(
 def test_it_says_what_is_granted_and_what_is_wanted() -> None:
     status = Status(a_cluster(wanted=5))
     assert (status.state, status.granted, status.running, status.wanted) == ("running", 2, 2, 5)
-    assert "2 granted (2 running), 5 wanted; asked for 0 to 4 of 1 cores, 1 GiB memory each" in repr(status)
+    assert "2 granted (2 running), 5 wanted; asked for 0 to 4 of 1 core, 1 GiB memory each" in repr(status)
 
 
 def test_an_unmet_wish_has_its_place_its_estimate_its_reason_and_the_cheapest_change() -> None:

@@ -20,10 +20,7 @@ class Notebook:
         self.page = page
         home.mkdir(parents=True, exist_ok=True)
         (home / "story.ipynb").write_text(json.dumps(_document(cells)))
-        # JupyterLab would ask whether it may fetch news, over what is to be clicked.
-        settings = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+        _settle_lab(home / ".jupyter" / "lab" / "user-settings" / "@jupyterlab")
         log_in(page, url, name, password)
         page.goto(f"{url}/hub/spawn/{quote(name)}?next={quote(f'/user/{name}/lab/tree/story.ipynb?reset')}")
         page.wait_for_url("**/lab/**", timeout=START)
@@ -67,6 +64,17 @@ class Notebook:
         self.page.locator(
             "jp-button[data-command='notebook:interrupt-kernel'], [data-command='notebook:interrupt-kernel']"
         ).first.click()
+
+
+def _settle_lab(settings: Path) -> None:
+    """JupyterLab asks for nothing over what is to be clicked, and keeps every cell in the page."""
+    for name, value in (
+        ("apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False}),
+        ("notebook-extension/tracker", {"windowingMode": "none"}),
+    ):
+        file = settings / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value))
 
 
 def _document(cells: tuple[str, ...]) -> dict[str, Any]:

@@ -87,11 +87,15 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     def __str__(self) -> str:
         parts = []
         if self.millicores:
-            parts.append(f"{self.millicores / 1000:g} cores")
+            parts.append(_count(self.millicores, "core"))
         if self.memory:
             parts.append(f"{self.memory / _UNIT['g']:.3g} GiB memory")
         if self.milligpus:
-            parts.append(f"{self.milligpus / 1000:g} GPUs")
+            parts.append(_count(self.milligpus, "GPU"))
         if self.nvme:
             parts.append(f"{self.nvme / _UNIT['g']:.3g} GiB NVMe")
         return ", ".join(parts) or "nothing"
+
+
+def _count(thousandths: int, what: str) -> str:
+    return f"{thousandths / 1000:g} {what}{'' if thousandths == 1000 else 's'}"
