@@ -74,6 +74,15 @@ def of_driver(site: Pod, profile: Pod) -> Pod:
     )
 
 
+def in_queue(pod: Pod, queue: str) -> Pod:
+    """The same, with the queue's name in place of `{queue}` in labels and annotations: for the cluster's own queues."""
+
+    def named(texts: dict[str, str]) -> dict[str, str]:
+        return {key: text.replace("{queue}", queue) for key, text in texts.items()}
+
+    return msgspec.structs.replace(pod, labels=named(pod.labels), annotations=named(pod.annotations))
+
+
 def read_pod(reader: Reader) -> Pod:
     """What stands at this place. Raises ConfigError."""
     fields = reader.fields(_KEYS)

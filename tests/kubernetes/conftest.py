@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.kube import ROOT, Kube, a_cluster, image
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +20,7 @@ def kubeconfig() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def kube(kubeconfig: str) -> Iterator[Kube]:
     """A namespace with the rights that Emberhub needs."""
-    kube = Kube(kubeconfig, f"emberhub-test-{next(_numbers)}", image("spark"))
+    kube = Kube(kubeconfig, f"emberhub-test-{secrets.token_hex(4)}", image("spark"))
     kube.run("create", "namespace", kube.namespace)
     try:
         kube.run("apply", "--kustomize", str(Path(ROOT) / "helm-values" / "cluster"))

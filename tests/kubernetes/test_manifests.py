@@ -16,7 +16,7 @@ from emberhub_driver.executor import command
 from emberhub_service.config import parse_site
 from emberhub_spawner.backend import DriverSpec
 from emberhub_spawner.kubernetes import manifests
-from emberhub_spawner.pods import Pod, of_driver, over
+from emberhub_spawner.pods import Pod, in_queue, of_driver, over
 from jupyterhub.slugs import safe_slug
 
 TOKENS = ("the-agents-token", "the-connect-token", "the-spark-secret")
@@ -103,6 +103,12 @@ def test_drivers_are_placed_by_the_site_and_executors_by_their_profile_too() -> 
         assert {"name": "RAPIDS", "value": "1"} in pod["spec"]["containers"][0]["env"]
     assert executor["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "1000m"
     assert executor["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "2000m"
+
+
+def test_a_label_may_carry_the_name_of_the_queue() -> None:
+    site = Pod(labels={"kueue.x-k8s.io/queue-name": "{queue}"}, annotations={"path": "root.{queue}"})
+    assert in_queue(site, "class").labels == {"kueue.x-k8s.io/queue-name": "class"}
+    assert in_queue(site, "class").annotations == {"path": "root.class"}
 
 
 def test_scratch_volumes_are_for_executors_and_other_volumes_for_all() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from emberhub.wire import agent
 from emberhub_spawner.backend import Backend, Driver, DriverSpec, StartFailed
-from emberhub_spawner.pods import Pod, of_driver, over
+from emberhub_spawner.pods import Pod, in_queue, of_driver, over
 
 from ..records import ENDED, ClusterRecord
 from .live import Live
@@ -198,8 +198,8 @@ class Reconciler:
             executor=record.executor,
             conf={**(profile.conf if profile else {}), **record.conf},
             lease=self.state.site.lease,
-            driver_pod=of_driver(self.state.site.kubernetes, pod),
-            executor_pod=over(self.state.site.kubernetes, pod),
+            driver_pod=in_queue(of_driver(self.state.site.kubernetes, pod), record.queue),
+            executor_pod=in_queue(over(self.state.site.kubernetes, pod), record.queue),
         )
         try:
             await self.backend.start(spec)
