@@ -79,7 +79,10 @@ class KubernetesBackend(Configurable):
             self._mirror = Mirror(kubernetes, selector(OURS), self._changed)
         try:
             version = await self._mirror.list()
-            found = [self._adopt(pod) for pod in self._mirror.pods.values() if _label(pod, COMPONENT) == DRIVER]
+            pods = [pod for pod in self._mirror.pods.values() if _label(pod, COMPONENT) == DRIVER]
+            # The latest start of each cluster; what is left of an earlier one is on its way out.
+            latest = {_label(pod, CLUSTER): pod for pod in sorted(pods, key=lambda pod: int(_label(pod, GENERATION)))}
+            found = [self._adopt(pod) for pod in latest.values()]
             # A service may have died between the two halves of a start.
             known = ",".join(self._drivers)
             await kubernetes.delete_secrets(selector(OURS) + (f",{CLUSTER} notin ({known})" if known else ""))
