@@ -73,7 +73,10 @@ def find(java: Java, cache: Path | None = None) -> Archives:
 
 
 def train_in_background(java: Java) -> subprocess.Popen[bytes] | None:
-    """Have the archives made by a process of its own, at the lowest priority; None if they are there."""
+    """Have the archives made at the lowest priority; None if they are there.
+
+    The process leads a group of its own, by which all that it starts can be ended.
+    """
     if find(java).driver:
         return None
     return subprocess.Popen(
@@ -81,6 +84,7 @@ def train_in_background(java: Java) -> subprocess.Popen[bytes] | None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 

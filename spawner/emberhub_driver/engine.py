@@ -261,6 +261,20 @@ class Engine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if self._training is not None:
+            # Its JVM, or the executor of that, may not have noticed yet.
+            _end_group(self._training.pid)
+
+
+def _end_group(leader: int) -> None:
+    """Kill what is left of a process's group, and wait a moment for it to be gone."""
+    deadline = time.monotonic() + 2.0
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.killpg(leader, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
 
 
 def _end_with_parent() -> None:

@@ -165,6 +165,21 @@ async def test_spark_runs_on_the_runtime_of_the_wheel_where_the_machine_has_no_j
     assert str(tmp_path) not in command_lines()
 
 
+async def test_an_engine_that_is_stopped_while_it_trains_the_archives_leaves_nothing_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBERHUB_CACHE", str(tmp_path / "cache"))
+    backend = LocalBackend(tmp_path / "b", {"main": SHAPE})
+    await backend.open(lambda _driver: None)
+
+    def trains() -> bool:
+        return any(str(tmp_path) in line and "ExecutorBackend" in line for line in command_lines().splitlines())
+
+    await eventually(trains, "the executor of the training runs", within=120)
+    await backend.shutdown()
+    assert str(tmp_path) not in command_lines()
+
+
 async def test_the_engine_ends_when_no_service_has_come_back_for_a_while(tmp_path: Path) -> None:
     backend = LocalBackend(tmp_path / "b", {"main": SHAPE})
     backend.abandoned_after = 1.0
