@@ -52,6 +52,8 @@ _TIMEOUT = 300.0
 """Seconds for each step of the training run, on a machine that has other work."""
 _GIVE_UP = 0.5
 """Seconds for the JVM to end when the run is broken off: less than it takes to write an archive."""
+_GONE = 2.0
+"""Seconds until what was killed is gone."""
 _DRIVER, _EXECUTOR, _BASE = "driver.jsa", "executor.jsa", "base.jsa"
 
 
@@ -73,10 +75,7 @@ def find(java: Java, cache: Path | None = None) -> Archives:
 
 
 def train_in_background(java: Java) -> subprocess.Popen[bytes] | None:
-    """Have the archives made at the lowest priority; None if they are there.
-
-    The process leads a group of its own, by which all that it starts can be ended.
-    """
+    """Have the archives made by a process of its own, at the lowest priority; None if they are there."""
     if find(java).driver:
         return None
     return subprocess.Popen(
@@ -86,6 +85,19 @@ def train_in_background(java: Java) -> subprocess.Popen[bytes] | None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def stop_training(leader: subprocess.Popen[bytes]) -> None:
+    """End what `train_in_background` started, with its JVM and the executor of that, which outlive it by seconds."""
+    leader.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        leader.wait(2 * _GIVE_UP)
+    deadline = time.monotonic() + _GONE
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(leader.pid, signal.SIGKILL)
+            leader.poll()
+            time.sleep(0.05)
 
 
 def train(java: Java, cache: Path | None = None) -> Archives:

@@ -201,9 +201,8 @@ class Engine:
         self._offered = (max(wanted[0], self._offered[0]), max(wanted[1], self._offered[1]))
 
     def _announce(self, url: str) -> None:
-        told = {"pid": os.getpid(), "master": url}
         aside = self.directory / "engine.json.new"
-        aside.write_text(json.dumps(told))
+        aside.write_text(json.dumps({"pid": os.getpid(), "master": url}))
         aside.replace(self.directory / "engine.json")
 
     # --- run -----------------------------------------------------------------------------------------------------
@@ -249,32 +248,18 @@ class Engine:
 
     def _end(self) -> None:
         (self.directory / "engine.json").unlink(missing_ok=True)
+        if self._training is not None:
+            archive.stop_training(self._training)
         # Workers first: they take their executors with them.
-        started = [*(daemon.process for daemon in reversed(self._daemons)), self._training]
-        processes = [process for process in started if process is not None]
-        for process in processes:
-            process.terminate()
+        processes = [daemon.process for daemon in reversed(self._daemons) if daemon.process is not None]
         deadline = time.monotonic() + STOP_TIMEOUT
         for process in processes:
-            try:
+            process.terminate()
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if self._training is not None:
-            # Its JVM, or the executor of that, may not have noticed yet.
-            _end_group(self._training.pid)
-
-
-def _end_group(leader: int) -> None:
-    """Kill what is left of a process's group, and wait a moment for it to be gone."""
-    deadline = time.monotonic() + 2.0
-    with contextlib.suppress(ProcessLookupError):
-        while True:
-            os.killpg(leader, signal.SIGKILL)
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.05)
+            process.kill()
+            process.wait()
 
 
 def _end_with_parent() -> None:
