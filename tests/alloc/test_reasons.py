@@ -45,6 +45,19 @@ def test_a_smaller_executor_that_would_start_now_is_named() -> None:
     assert full.cheapest == ""
 
 
+def test_who_waits_for_a_gpu_is_told_so_and_that_without_one_it_would_start_now() -> None:
+    size = {"cores": 1, "memory": "1G", "gpus": 1}
+    holders = [
+        a_cluster(f"h{n}").with_executors_of(**size).but(user=f"h{n}").wanting(1).holding(1, since=NOW - 1)
+        for n in range(2)
+    ]
+    third = a_cluster("third").with_executors_of(**size).wanting(1)
+    refusal = decide(a_site(a_pool(cores=4, memory="8G", gpus=2), *holders, third)).refusal("third")
+    assert refusal.resource == "milligpus"
+    assert refusal.reason == "More users ask than there are GPUs: they take turns, and this one's comes."
+    assert refusal.cheapest == "Without GPUs it would start now."
+
+
 def test_a_cluster_that_is_not_heard_from_is_told_why_it_gets_nothing() -> None:
     refusal = decide(a_site(a_pool(cores=4, memory="8G"), a_cluster("a").wanting(2).but(frozen=True))).refusal("a")
     assert "not heard from" in refusal.reason

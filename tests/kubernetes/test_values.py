@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -20,6 +24,9 @@ from traitlets.utils.importstring import import_item
 
 VALUES = Path(__file__).parents[2] / "helm-values"
 NEWEST = "1.32"
+OVERLAYS = ("kind", "openstack", "gpu-nvme", "monitoring")
+CHART = os.environ.get("EMBERHUB_CHART", "")
+"""A folder with the Zero-to-JupyterHub chart, where there is one; with `helm` the values are rendered too."""
 
 
 def sites() -> list[Path]:
@@ -51,6 +58,36 @@ def test_the_site_file_in_the_values_is_right_and_makes_pods_that_kubernetes_tak
         accepted(manifests.driver_pod(spec))
         accepted(manifests.executor_pod(spec))
         accepted(manifests.secret(spec, "hub", "secret"))
+
+
+def laid_over(below: Any, above: Any) -> Any:
+    """As helm merges one file of values over another."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: laid_over(below.get(key), value) for key, value in above.items()}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_chart_takes_the_values(overlay: str) -> None:
+    schema = yaml.safe_load(Path(__file__).with_name("chart-schema.yaml").read_text())
+    base, above = (yaml.safe_load((VALUES / f"{name}.yaml").read_text()) for name in ("base", overlay))
+    values = laid_over(base, above)
+    jsonschema.validate(values, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(laid_over(values, {"hub": {"no-such-key": 1}}), schema)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (CHART and shutil.which("helm")), reason="EMBERHUB_CHART names no chart, or there is no helm")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_the_chart_makes_of_the_values_is_taken_by_kubernetes(overlay: str) -> None:
+    files = [f"--values={VALUES / name}.yaml" for name in ("base", overlay)]
+    command = ["helm", "template", "hub", CHART, f"--kube-version={NEWEST}", *files]
+    rendered = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    made = [manifest for manifest in yaml.safe_load_all(rendered) if manifest]
+    assert "Deployment" in {manifest["kind"] for manifest in made}
+    for manifest in made:
+        accepted(manifest)
 
 
 def test_the_hubs_configuration_in_the_values_runs() -> None:

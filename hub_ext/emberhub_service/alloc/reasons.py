@@ -17,6 +17,9 @@ __all__ = ["refusals"]
 
 _NAMES = dict(zip(KINDS, ("cores", "memory", "GPUs", "NVMe scratch"), strict=True))
 
+_SPARED = ("milligpus", "nvme")
+"""What an executor can do without."""
+
 Why = tuple[str, str, str, float | None]
 """Rule, resource, sentence and estimate."""
 
@@ -117,7 +120,8 @@ class _Reasons:
         if not self.served and not job.fair:
             return "A", resource, "What others are to keep leaves no room for an executor of its size.", None
         if not job.fair and job.user not in self.holds and job.id in self.turns:
-            reason = "More users ask than there are executors: they take turns, and this one's comes."
+            what = _NAMES[resource] if resource in _SPARED else "executors"
+            reason = f"More users ask than there are {what}: they take turns, and this one's comes."
             return "D", resource, reason, None
         if job.fifo:
             return "C", resource, "Those before it in the queue use the rest.", None
@@ -186,6 +190,10 @@ class _Reasons:
                 pool = self.work.pools[number]
                 if size.fits_in(pool.node or pool.capacity) and size.fits_in(Resources(*self._room(number))):
                     return f"With executors of {size} it would start now."
+        for spared in _SPARED:
+            size = Resources(*(0 if kind == spared else amount for kind, amount in zip(KINDS, job.need, strict=True)))
+            if size != Resources(*job.need) and any(size.fits_in(Resources(*self._room(pool))) for pool in job.reach):
+                return f"Without {_NAMES[spared]} it would start now."
         return ""
 
     def _room(self, account: int) -> list[int]:

@@ -16,13 +16,19 @@ from ..backend import StartFailed
 from .manifests import Manifest
 
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_CONFLICT, _ERROR = 409, 400
-_TIMEOUT = 30
+_ERROR = 400
+_PASSING = (None, 0, 409, 429, 502, 503, 504)
+_TIMEOUT = 15
 """Seconds for one call."""
 _SILENCE = 30
 """Seconds beyond its end for which the connection of a watch may say nothing."""
 UNREACHABLE = (ApiException, aiohttp.ClientError, OSError, TimeoutError)
 """What goes wrong between here and Kubernetes, refusals included."""
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the same call may go through in a moment: no answer, too much to do, or two wrote at once."""
+    return not isinstance(error, ApiException) or error.status in _PASSING
 
 
 async def connect(namespace: str) -> Namespace:
@@ -84,12 +90,24 @@ class Namespace:
             )
         )
 
+    async def ensure_pod(self, manifest: Manifest) -> Manifest:
+        """Make it, or take the one of this name: an earlier call may have gone through without an answer."""
+        try:
+            return await self.create_pod(manifest)
+        except ApiException as error:
+            if "AlreadyExists" not in str(error.body):
+                raise
+            name = manifest["metadata"]["name"]
+            return await _json(
+                self.core.read_namespaced_pod(name, self.name, _preload_content=False, _request_timeout=_TIMEOUT)
+            )
+
     async def put_secret(self, manifest: Manifest) -> None:
         """Make it, or make it anew."""
         try:
             await self.core.create_namespaced_secret(self.name, manifest, _request_timeout=_TIMEOUT)
         except ApiException as error:
-            if error.status != _CONFLICT:
+            if "AlreadyExists" not in str(error.body):
                 raise
             await self.core.replace_namespaced_secret(
                 manifest["metadata"]["name"], self.name, manifest, _request_timeout=_TIMEOUT

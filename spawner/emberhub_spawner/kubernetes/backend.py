@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from traitlets.config import Configurable
 
 from ..backend import Driver, DriverSpec, StartFailed
 from . import manifests
-from .api import UNREACHABLE, Namespace, connect
+from .api import UNREACHABLE, Namespace, connect, passing
+from .causes import Probe, why_pending
 from .manifests import CLUSTER, COMPONENT, DRIVER, EXECUTOR, GENERATION, OURS, Manifest, selector
 from .mirror import Mirror
-from .reasons import end_of, of_warning, refused, trouble_of
+from .reasons import end_of, refused, trouble_of
 
 log = logging.getLogger("emberhub.kubernetes")
 
@@ -34,10 +35,12 @@ EXECUTOR_GRACE = 1.0
 """Seconds that the executors of a driver that has gone have: they end by themselves."""
 FORCE_AFTER = 15.0
 """Seconds beyond its grace after which a pod whose node does not answer is given up."""
-PROBE_EVERY = 5.0
+PATIENCE = 60.0
+"""Seconds for which a start waits while Kubernetes does not answer."""
 _RETRY = 2.0
-_CONFLICT = 409
 _OVER = ("Succeeded", "Failed")
+
+SILENT = "Kubernetes does not answer at the moment."
 
 
 @dataclass
@@ -48,11 +51,8 @@ class _Running:
     generation: int
     pod: Manifest
     """As it was last seen."""
-    template: Manifest | None = None
+    probe: Probe = field(default_factory=Probe)
     burial: asyncio.Task[None] | None = None
-    probed: float = float("-inf")
-    refusal: str = ""
-    """Why Kubernetes would not take an executor when it was last asked."""
 
 
 class KubernetesBackend(Configurable):
@@ -65,6 +65,9 @@ class KubernetesBackend(Configurable):
     def __init__(self, directory: Path, pools: dict[str, Resources], **traits: Any) -> None:
         super().__init__(**traits)
         self._drivers: dict[str, _Running] = {}
+        self._starting: dict[str, str] = {}
+        """By the name of the pod that is being made: what keeps it."""
+        self._sweeps: set[asyncio.Task[None]] = set()
         self._on_exit: Callable[[Driver], None] | None = None
         self._kubernetes: Namespace | None = None
         self._mirror: Mirror | None = None
@@ -93,7 +96,7 @@ class KubernetesBackend(Configurable):
         return found
 
     async def start(self, spec: DriverSpec) -> None:
-        kubernetes, mirror = self._opened()
+        _, mirror = self._opened()
         if not spec.driver_pod.image:
             raise StartFailed("No image is configured for drivers: an administrator sets kubernetes.image.")
         running = self._drivers.get(spec.cluster)
@@ -101,17 +104,19 @@ class KubernetesBackend(Configurable):
             if running.generation == spec.generation and running.burial is None:
                 return
             await self.stop(spec.cluster, STOP_GRACE)
+        name = manifests.name_of(spec)
+        self._starting[name] = ""
         try:
-            await kubernetes.put_secret(manifests.secret(spec, kubernetes.name, secrets.token_urlsafe(32)))
-            pod = await kubernetes.create_pod(manifests.driver_pod(spec))
-            await kubernetes.patch_secret(manifests.name_of(spec), manifests.owned_by(pod))
+            pod = await self._make(spec, name)
         except UNREACHABLE as error:
             await self._try_to_clear(spec.cluster)
             raise StartFailed(_why_not(error)) from error
-        self._drivers[spec.cluster] = _Running(spec.cluster, spec.generation, pod, manifests.executor_pod(spec))
+        finally:
+            del self._starting[name]
+        self._drivers[spec.cluster] = _Running(spec.cluster, spec.generation, pod, Probe(manifests.executor_pod(spec)))
         # The watch may tell of it only later; what is stopped at once must be known.
-        mirror.pods.setdefault(pod["metadata"]["name"], pod)
-        self._changed(mirror.pods[pod["metadata"]["name"]], False)
+        mirror.pods.setdefault(name, pod)
+        self._changed(mirror.pods[name], False)
 
     async def stop(self, cluster: str, grace: float) -> None:
         running = self._drivers.get(cluster)
@@ -124,25 +129,29 @@ class KubernetesBackend(Configurable):
 
     async def trouble(self, cluster: str) -> str:
         running = self._drivers.get(cluster)
-        if running is None or self._mirror is None or running.burial is not None:
+        if running is None:
+            return next((why for name, why in self._starting.items() if cluster in name), "")
+        if self._kubernetes is None or running.burial is not None:
             return ""
         try:
             if running.pod.get("status", {}).get("phase") != "Running":
-                return await self._why_pending(running.pod, "driver")
+                return await why_pending(self._kubernetes, running.pod, "driver")
             waiting = [
                 pod for pod in self._of(cluster, EXECUTOR) if pod.get("status", {}).get("phase") in (None, "Pending")
             ]
             if waiting:
-                return await self._why_pending(waiting[0], "executors")
-            return await self._probe(running)
+                return await why_pending(self._kubernetes, waiting[0], "executors")
+            return await running.probe.ask(self._kubernetes, running.pod["metadata"]["name"])
         except UNREACHABLE as error:
-            return f"Kubernetes does not answer at the moment ({type(error).__name__})."
+            log.debug("cluster %s: no cause to be had: %s", cluster, error)
+            return SILENT
 
     async def resize(self, pools: dict[str, Resources]) -> None:
         """Pools are kept by granting less; Kubernetes has its own quotas."""
 
     async def close(self) -> None:
-        tasks = [task for task in (self._following, *(each.burial for each in self._drivers.values())) if task]
+        burials = [each.burial for each in self._drivers.values()]
+        tasks = [task for task in (self._following, *burials, *self._sweeps) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -160,6 +169,24 @@ class KubernetesBackend(Configurable):
         await self._kubernetes.delete_secrets(selector(OURS))
         await self.close()
 
+    async def _make(self, spec: DriverSpec, name: str) -> Manifest:
+        """The driver's Secret and its pod, as soon as Kubernetes answers. Raises one of UNREACHABLE."""
+        kubernetes, _ = self._opened()
+        until = time.monotonic() + PATIENCE
+        secret = manifests.secret(spec, kubernetes.name, secrets.token_urlsafe(32))
+        while True:
+            try:
+                await kubernetes.put_secret(secret)
+                pod = await kubernetes.ensure_pod(manifests.driver_pod(spec))
+                await kubernetes.patch_secret(name, manifests.owned_by(pod))
+                return pod
+            except UNREACHABLE as error:
+                if not passing(error) or time.monotonic() > until:
+                    raise
+                log.warning("cluster %s: Kubernetes does not answer: %s", spec.cluster, error)
+                self._starting[name] = SILENT
+                await asyncio.sleep(_RETRY)
+
     # --- drivers -------------------------------------------------------------------------------------------------
 
     def _adopt(self, pod: Manifest) -> Driver:
@@ -173,10 +200,11 @@ class KubernetesBackend(Configurable):
         """What the watch tells."""
         running = self._drivers.get(_label(pod, CLUSTER))
         if running is None or int(_label(pod, GENERATION)) != running.generation:
+            if not gone and self._following is not None:
+                self._sweep_if_strange(pod)
             return
         if _label(pod, COMPONENT) != DRIVER:
-            # What was refused before may be taken now.
-            running.probed, running.refusal = float("-inf"), ""
+            running.probe.forget()
             return
         running.pod = pod
         if running.burial is not None:
@@ -189,6 +217,26 @@ class KubernetesBackend(Configurable):
         else:
             return
         running.burial = asyncio.create_task(self._bury(running, 0.0, message))
+
+    def _sweep_if_strange(self, pod: Manifest) -> None:
+        """A driver of a start that was given up: Kubernetes may act on a call long after nobody waits for it."""
+        if _label(pod, COMPONENT) != DRIVER or pod["metadata"]["name"] in self._starting or _leaving(pod):
+            return
+        sweep = asyncio.create_task(self._sweep(pod))
+        self._sweeps.add(sweep)
+        sweep.add_done_callback(self._sweeps.discard)
+
+    async def _sweep(self, pod: Manifest) -> None:
+        kubernetes, _ = self._opened()
+        name, labels = pod["metadata"]["name"], pod["metadata"]["labels"]
+        log.warning("%s is a driver that nobody waits for any more: it is taken away", name)
+        try:
+            query = selector({key: labels[key] for key in (*OURS, CLUSTER, GENERATION)})
+            await kubernetes.delete_pods(query, 0.0)
+            await kubernetes.delete_secrets(query)
+        except UNREACHABLE as error:
+            # It is seen again when all pods are listed anew.
+            log.warning("%s is still there: %s", name, error)
 
     async def _bury(self, running: _Running, grace: float, message: str = "") -> None:
         """Take away the driver's pod and all that belongs to it, and tell the service."""
@@ -232,32 +280,6 @@ class KubernetesBackend(Configurable):
         pods = self._mirror.pods.values() if self._mirror is not None else ()
         return [pod for pod in pods if _label(pod, CLUSTER) == cluster and _label(pod, COMPONENT) == component]
 
-    # --- what keeps pods from running ----------------------------------------------------------------------------
-
-    async def _why_pending(self, pod: Manifest, what: str) -> str:
-        trouble = trouble_of(pod, what)
-        if trouble is not None:
-            return trouble.message
-        kubernetes, _ = self._opened()
-        warnings = await kubernetes.warnings(pod["metadata"]["uid"])
-        return of_warning(warnings[-1], what) if warnings else ""
-
-    async def _probe(self, running: _Running) -> str:
-        """Why Kubernetes would not take an executor's pod: Spark itself tells nobody but its log."""
-        kubernetes, _ = self._opened()
-        if time.monotonic() - running.probed >= PROBE_EVERY:
-            running.probed = time.monotonic()
-            if running.template is None:
-                running.template = await kubernetes.kept_template(running.pod["metadata"]["name"])
-            running.refusal = ""
-            try:
-                await kubernetes.create_pod(running.template, dry_run=True)
-            except ApiException as error:
-                # An executor of this name is no obstacle, and a webhook that cannot be tried says nothing.
-                if error.status != _CONFLICT and "dry run" not in str(error.body):
-                    running.refusal = refused(error.status, str(error.body or ""), "executors")
-        return running.refusal
-
     def _opened(self) -> tuple[Namespace, Mirror]:
         if self._kubernetes is None or self._mirror is None:
             raise StartFailed("The service is still starting; try again in a moment.")
@@ -273,6 +295,6 @@ def _leaving(pod: Manifest) -> bool:
 
 
 def _why_not(error: BaseException) -> str:
-    if isinstance(error, ApiException):
+    if isinstance(error, ApiException) and not passing(error):
         return refused(error.status, str(error.body or ""), "driver")
-    return "Kubernetes does not answer: try again in a moment, and tell your administrator if it stays so."
+    return f"{SILENT} Try again in a moment, and tell your administrator if it stays so."
