@@ -138,51 +138,116 @@ def test_a_query_that_fails_says_so_whatever_else_went_wrong_before(
     assert places.all[-1][-1].startswith("Query done in ")
 
 
-KERNEL = """
+BEGIN = """
 import emberhub
 spark = emberhub.cluster().spark
 """
+ROW_BY_ROW = """
+rows = spark.table('stars').toLocalIterator()
+for row in rows:
+    print(row.id, flush=True)
+    __import__('time').sleep(60)
+"""
+PRESSED_AGAIN = """
+from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator as Answer
+def press(*_):
+    spark.client.__dict__.pop("interrupt_operation", None)
+    raise KeyboardInterrupt
+Answer.close = spark.client.interrupt_operation = press
+spark.table('stars').toPandas()
+"""
+
+
+class Kernel:
+    """A real kernel with a session of the cluster."""
+
+    def __init__(self, service: FakeService, driver: FakeDriver) -> None:
+        service.will("POST", "clusters", a_cluster())
+        service.will("GET", "clusters/c-1", a_cluster())
+        service.will("GET", "clusters/c-1/connection", driver.connection)
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel(env=dict(os.environ))
+        self.client = self.manager.client()
+        self.client.start_channels()
+        try:
+            self.client.wait_for_ready(timeout=60)
+            assert self.run(BEGIN)["status"] == "ok"
+        except BaseException:
+            self.end()
+            raise
+
+    def run(self, code: str, hook: Callable[[dict[str, Any]], None] = lambda _: None) -> dict[str, Any]:
+        return dict(self.client.execute_interactive(code, timeout=60, output_hook=hook)["content"])
+
+    def end(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(service: FakeService, driver: FakeDriver) -> Iterator[Kernel]:
+    one = Kernel(service, driver)
+    yield one
+    one.end()
 
 
 def test_the_stop_button_of_a_notebook_cancels_the_query_and_its_cell_says_so(
-    service: FakeService, driver: FakeDriver
+    kernel: Kernel, driver: FakeDriver
 ) -> None:
-    service.will("POST", "clusters", a_cluster())
-    service.will("GET", "clusters/c-1", a_cluster())
-    service.will("GET", "clusters/c-1/connection", driver.connection)
     stopped = threading.Event()
+    shown: list[dict[str, Any]] = []
+    pressed = threading.Event()
 
     def steps() -> Iterator[Step]:
         yield tasks(1, 40)
         stopped.wait(30)
         yield tasks(1, 40)
 
-    kernel = KernelManager(kernel_name="python3")
-    kernel.start_kernel(env=dict(os.environ))
-    client = kernel.client()
-    client.start_channels()
+    def hook(message: dict[str, Any]) -> None:
+        if "data" in message["content"]:
+            shown.append(message)
+            if "1 of 40 tasks" in message["content"]["data"]["text/plain"] and not pressed.is_set():
+                pressed.set()
+                kernel.manager.interrupt_kernel()
+
+    driver.steps.append(steps())
     try:
-        client.wait_for_ready(timeout=60)
-        assert client.execute_interactive(KERNEL, timeout=60, output_hook=lambda _: None)["content"]["status"] == "ok"
-        driver.steps.append(steps())
-        shown: list[dict[str, Any]] = []
-
-        def hook(message: dict[str, Any]) -> None:
-            if "data" in message["content"]:
-                shown.append(message)
-                if "1 of 40 tasks" in message["content"]["data"]["text/plain"]:
-                    kernel.interrupt_kernel()
-
-        reply = client.execute_interactive("spark.table('stars').toPandas()", timeout=60, output_hook=hook)
+        reply = kernel.run("spark.table('stars').toPandas()", hook)
+        assert reply["ename"] == "KeyboardInterrupt"
+        assert len(driver.cancelled) == 1
     finally:
         stopped.set()
-        client.stop_channels()
-        kernel.shutdown_kernel(now=True)
-    assert reply["content"]["ename"] == "KeyboardInterrupt"
-    assert len(driver.interrupted) == 1
     assert [message["msg_type"] for message in shown[:1]] == ["display_data"]
     assert {message["msg_type"] for message in shown[1:]} == {"update_display_data"}
-    last = shown[-1]["content"]["data"]
-    assert last["text/plain"].startswith("Query interrupted after ")
-    assert last["text/plain"].endswith(": 1 of 40 tasks were done, the rest is cancelled.")
-    assert "<progress" not in last["text/html"]
+    assert last(shown)["text/plain"].startswith("Query interrupted after ")
+    assert last(shown)["text/plain"].endswith(": 1 of 40 tasks were done, the rest is cancelled.")
+    assert "<progress" not in last(shown)["text/html"]
+
+
+def last(shown: list[dict[str, Any]]) -> dict[str, str]:
+    return dict(shown[-1]["content"]["data"])
+
+
+@pytest.mark.parametrize("cell", [ROW_BY_ROW, PRESSED_AGAIN])
+def test_a_query_that_spark_does_not_cancel_as_its_cell_is_interrupted_is_cancelled_after_the_cell(
+    kernel: Kernel, driver: FakeDriver, cell: str
+) -> None:
+    stopped = threading.Event()
+
+    def steps() -> Iterator[Step]:
+        yield from numbers(1)
+        yield tasks(1, 40)
+        stopped.wait(30)
+        yield from numbers(2)
+
+    def hook(message: dict[str, Any]) -> None:
+        content = message["content"]
+        if content.get("text") == "1\n" or "1 of 40 tasks" in str(content.get("data")):
+            kernel.manager.interrupt_kernel()
+
+    driver.steps.append(steps())
+    try:
+        assert kernel.run(cell, hook)["ename"] == "KeyboardInterrupt"
+        eventually(lambda: len(driver.cancelled) == 1, "the query is cancelled", 30)
+    finally:
+        stopped.set()

@@ -54,8 +54,10 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         self.views: list[str] = []
         self.refused_views: set[str] = set()
         self.calls = 0
-        self.interrupted: list[str] = []
-        """Operations that a client asked to cancel."""
+        self.running: set[str] = set()
+        """Operations that have begun and not ended, whether a client still reads them or not."""
+        self.cancelled: list[str] = []
+        """Operations that a client ended: it interrupted them, or let go of them while they ran, which is the same."""
         self.steps: list[Iterator[Step]] = []
         """What each of the next queries reports, as it happens: `ExecutePlanResponse`'s own fields."""
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -102,17 +104,26 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         self.views.append(view)
         operation = request.operation_id or str(uuid.uuid4())
         steps = self.steps.pop(0) if self.steps and request.plan.HasField("root") else iter(())
+        self.running.add(operation)
         for step in steps:
-            if operation in self.interrupted:
+            if operation in self.cancelled:
                 context.abort(grpc.StatusCode.CANCELLED, "the query was interrupted")
             yield base_pb2.ExecutePlanResponse(**common, operation_id=operation, response_id=str(uuid.uuid4()), **step)
         answer = base_pb2.ExecutePlanResponse(**common, operation_id=operation, response_id=str(uuid.uuid4()))
         answer.result_complete.SetInParent()
+        self.running.discard(operation)
         yield answer
 
     def Interrupt(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.interrupted.append(request.operation_id)
+        self._cancel(request.operation_id)
         return base_pb2.InterruptResponse(**self._common(request, context), interrupted_ids=[request.operation_id])
 
+    def _cancel(self, operation: str) -> None:
+        if operation in self.running:
+            self.running.discard(operation)
+            self.cancelled.append(operation)
+
     def ReleaseExecute(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.HasField("release_all"):
+            self._cancel(request.operation_id)
         return base_pb2.ReleaseExecuteResponse(**self._common(request, context), operation_id=request.operation_id)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import grpc
 
+from .interrupts import Operations
 from .memory import Memory
 from .wire import rest
 
@@ -56,6 +57,10 @@ class Watcher(Protocol):
         """A message of its answer has come."""
         ...
 
+    def ended(self, operation: str, error: BaseException | None) -> None:
+        """Nobody reads its answer any more, because of this error."""
+        ...
+
 
 Resume = Callable[[int], Move | None]
 """Given the start (generation) that a session belongs to: where it goes on, or None if it may stay.
@@ -79,6 +84,7 @@ class Following(grpc.Channel):  # type: ignore[misc]
         self.client: weakref.ref[Any] | None = None
         """PySpark's client, once it is made."""
         self.watcher: Watcher | None = None
+        self.operations: Operations | None = None
         self.present = open_channel(to)
         self._memory = Memory()
         self._open_channel, self._resume = open_channel, resume
@@ -109,6 +115,16 @@ class Following(grpc.Channel):  # type: ignore[misc]
             self._doubt = code in _LOST
             if code in (None, grpc.StatusCode.OK):
                 self._memory.note(name, request)
+        if self.operations is not None and code is None and _forgets(name, request):
+            self.operations.over(request.operation_id)
+
+    def cancel(self, operation: str, over: bool) -> None:
+        """The cell that began this operation was interrupted; `over` if the driver need not be told."""
+        if self.watcher is not None:
+            self.watcher.ended(operation, KeyboardInterrupt())
+        client = self.client() if self.client is not None else None
+        if client is not None and not over:
+            client.interrupt_operation(operation)
 
     def _paused(self) -> bool:
         return self._calls == 0 and time.monotonic() - self._quiet_since > PAUSE
@@ -169,6 +185,8 @@ class _Call:
     def __call__(self, request: Any, **options: Any) -> Any:
         following, name = self._following, self._name
         watcher = following.watcher if name in _ANSWERS else None
+        if name == "ExecutePlan" and following.operations is not None:
+            following.operations.begins(request.operation_id)
         if watcher is not None and _is_query(name, request):
             watcher.began(request.operation_id)
         channel = following.lead(name, request)
@@ -186,25 +204,34 @@ class _Call:
             following.ended(name, request, None)
         elif not answer.add_callback(lambda: following.ended(name, request, answer.code())):
             following.ended(name, request, answer.code())
-        return answer if watcher is None else _Heard(answer, watcher, request.operation_id)
+        return _Heard(answer, following, request.operation_id) if name in _ANSWERS else answer
 
 
 class _Heard:
     """An answer that is passed on as it comes, and told."""
 
-    def __init__(self, answer: Any, watcher: Watcher, operation: str) -> None:
-        self._answer, self._watcher, self._operation = answer, watcher, operation
+    def __init__(self, answer: Any, following: Following, operation: str) -> None:
+        self._answer, self._operation = answer, operation
+        self._watcher, self._operations = following.watcher, following.operations
 
     def __iter__(self) -> _Heard:
         return self
 
     def __next__(self) -> Any:
         response = next(self._answer)
-        self._watcher.heard(self._operation, response)
+        if self._watcher is not None:
+            self._watcher.heard(self._operation, response)
+        if self._operations is not None and response.HasField("result_complete"):
+            self._operations.over(self._operation)
         return response
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._answer, name)
+
+
+def _forgets(name: str, request: Any) -> bool:
+    """Whether a driver that has obeyed this call runs the operation no more."""
+    return name == "Interrupt" or (name == "ReleaseExecute" and bool(request.HasField("release_all")))
 
 
 def _is_query(name: str, request: Any) -> bool:

@@ -38,6 +38,7 @@ def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) 
         from pyspark.sql.connect.session import SparkSession
 
         from .channel import Following
+        from .interrupts import watch_cells
     except ImportError as missing:
         raise EmberhubError(
             f"Spark's client is not installed here ({missing}): pip install 'emberhub[notebook]'"
@@ -59,7 +60,9 @@ def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) 
     session = SparkSession.builder.channelBuilder(builder).create()
     # Spark would try to reach a driver that has gone for ten minutes, at the end of the kernel too.
     session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, backoff_multiplier=2, max_backoff=4000)])
-    session.client._channel.client = weakref.ref(session.client)
+    channel: Following = session.client._channel
+    channel.client = weakref.ref(session.client)
+    channel.operations = watch_cells(channel.cancel)
     _set_defaults(session, cluster)
     return session
 

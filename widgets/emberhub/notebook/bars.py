@@ -72,8 +72,8 @@ class _Shown:
                 return
             line = text(self.query, now)
             if line != self.shown and (self.shown or now - self.query.began >= TICK):
-                self.shown = line
                 self.place.show(line, html(self.query, now))
+                self.shown = line
 
 
 class Bars:
@@ -127,10 +127,7 @@ class Bars:
 
     def ended(self, operation: str, error: BaseException | None = None) -> None:
         """The query is over, by this error if there is one."""
-        with self._lock:
-            shown = self._queries.pop(operation, None)
-            if not self._queries:
-                self._stir.set()
+        shown = self._queries.get(operation)
         if shown is None:
             return
         now = self._clock()
@@ -139,6 +136,11 @@ class Bars:
         query.outcome = "done" if not own else "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         query.running, query.ended = 0, now
         shown.draw(now, last=True)
+        # Not before: what an interrupt hits in between is ended once more.
+        with self._lock:
+            self._queries.pop(operation, None)
+            if not self._queries:
+                self._stir.set()
 
     # --- showing -------------------------------------------------------------------------------------------------
 
