@@ -37,7 +37,7 @@ def test_clusters_stops_by_name_and_refuses_a_name_that_is_none_of_mine(
     assert cli.main(["clusters", "--stop", "main"]) == 0
     assert service.asked[-1].method == "DELETE"
     assert cli.main(["clusters", "--stop", "man"]) == 1
-    assert "you have no cluster 'man'; yours are: main" in capsys.readouterr().err
+    assert "You have no cluster 'man'; yours are: main" in capsys.readouterr().err
 
 
 def test_doctor_finds_what_is_there_and_fails_on_what_is_missing(

@@ -34,7 +34,7 @@ def test_reading_is_repeated_while_the_service_restarts(service: FakeService) ->
     told: list[str] = []
     seen = http.from_environment().get("clusters/c-1", rest.Cluster, patience=30, tell=told.append)
     assert seen == a_cluster()
-    assert told == ["The service starts.; trying again"] * 2
+    assert told == ["The service starts; trying again"] * 2
 
 
 def test_starting_is_repeated_too_for_it_may_be_asked_twice(

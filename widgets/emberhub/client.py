@@ -246,7 +246,7 @@ class Cluster:
         while not seen.ready:
             if seen.state in ENDED:
                 line.done(f"Cluster {self.name}: {seen.state}")
-                raise ClusterFailed(ended_line(seen))
+                raise ClusterFailed(f"{ended_line(seen)}. Start it again with emberhub.cluster(name={self.name!r})")
             if line.elapsed > timeout:
                 line.done(f"Cluster {self.name}: not ready")
                 raise ClusterFailed(

@@ -23,6 +23,13 @@ class RequestRefused(EmberhubError):
 class ServiceUnavailable(EmberhubError):
     """The service cannot be reached or does not answer for now."""
 
+    def __init__(self, what: str) -> None:
+        # What the service says itself has a full stop, and a next step of its own.
+        own = what.endswith(".")
+        super().__init__(what if own else f"{what}. Try again soon, and tell your administrator if it stays so")
+        self.what = what.rstrip(".")
+        """What happened, for those who try again by themselves; without a full stop."""
+
 
 class ClusterFailed(EmberhubError):
     """The cluster did not start, or stopped while it was waited for."""

@@ -110,7 +110,7 @@ class Service:
                 if time.monotonic() + pause > until:
                     raise
                 if tell:
-                    tell(f"{away}; trying again")
+                    tell(f"{away.what}; trying again")
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -135,15 +135,15 @@ class Service:
         except OSError as error:
             # URLError, refused and reset connections and timeouts are all OSErrors.
             reason = getattr(error, "reason", error)
-            raise ServiceUnavailable(f"the Emberhub service at {self.url} does not answer ({reason})") from None
+            raise ServiceUnavailable(f"The Emberhub service at {self.url} does not answer ({reason})") from None
         except Exception as error:
             # http.client.HTTPException: the connection broke in the middle of an answer.
-            raise ServiceUnavailable(f"the Emberhub service at {self.url} broke off its answer ({error!r})") from None
+            raise ServiceUnavailable(f"The Emberhub service at {self.url} broke off its answer ({error!r})") from None
 
     def _refusal(self, status: int, body: bytes) -> RequestRefused | ServiceUnavailable:
         problem = _problem(body)
         if status in _AWAY:
-            return ServiceUnavailable(problem or f"the Emberhub service at {self.url} is away (status {status})")
+            return ServiceUnavailable(problem or f"The Emberhub service at {self.url} is away (status {status})")
         if problem:
             return RequestRefused(problem, status)
         if status in {401, 403}:
@@ -155,7 +155,9 @@ class Service:
             )
         if status == 404:
             return RequestRefused(f"There is no Emberhub service at {self.url}: check {ENV_URL}", status)
-        return RequestRefused(f"The Emberhub service at {self.url} answered with status {status}", status)
+        return RequestRefused(
+            f"The Emberhub service at {self.url} answered with status {status}: tell your administrator", status
+        )
 
 
 def from_environment() -> Service:

@@ -73,7 +73,7 @@ class SparkPages(Page):
         self.current_user = person
         if person is None:
             if self.request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
-                raise RequestRefused("Log in at the hub first.", 401)
+                raise RequestRefused("Log in at the hub first, and load this page again.", 401)
             self.redirect(self.get_login_url())
         return person
 

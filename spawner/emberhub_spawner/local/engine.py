@@ -62,7 +62,7 @@ class EngineClient:
                 if time.monotonic() > deadline:
                     lock.close()
                     raise StartFailed(
-                        f"another service already uses {self._directory}: stop it, or choose another state directory"
+                        f"Another service already uses {self._directory}: stop it, or choose another state directory"
                     ) from None
             await asyncio.sleep(_POLL)
         self._lock = lock
@@ -105,7 +105,9 @@ class EngineClient:
         deadline = time.monotonic() + START_TIMEOUT
         while (told := self._told()) is None:
             if self._child.poll() not in (None, _ANOTHER) or time.monotonic() > deadline:
-                raise StartFailed(f"Spark's master and worker did not start: {self._last_words()}")
+                raise StartFailed(
+                    f"Spark's master and worker did not start, so tell your administrator: {self._last_words()}"
+                )
             await asyncio.sleep(_POLL)
         self.master = told["master"]
 

@@ -52,5 +52,5 @@ def _named(mine: list[Cluster], name: str) -> Cluster:
     found = next((each for each in mine if each.name == name), None)
     if found is None:
         names = ", ".join(each.name for each in mine) or "none"
-        raise RequestRefused(f"you have no cluster {name!r}; yours are: {names}", 404)
+        raise RequestRefused(f"You have no cluster {name!r}; yours are: {names}", 404)
     return found

@@ -77,7 +77,11 @@ class Feed:
             try:
                 seen = self._service.get(self._path + query, rest.Cluster, wait=wait, patience=0)
             except ServiceUnavailable as away:
-                news, after, pause = News(self._news.cluster, f"{away}. It is asked again every {RETRY:g} s"), -1, RETRY
+                news, after, pause = (
+                    News(self._news.cluster, f"{away.what}. It is asked again every {RETRY:g} s"),
+                    -1,
+                    RETRY,
+                )
             except EmberhubError as error:
                 news, after, pause = News(self._news.cluster, str(error)), -1, 10 * RETRY
             else:

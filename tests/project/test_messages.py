@@ -1,0 +1,81 @@
+"""Every error that a user can meet, as it stands in the source: a sentence, and what to do next.
+
+What the widgets and the magics say by themselves is read in tests/client/test_messages.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLACES = (
+    "widgets/emberhub",
+    "hub_ext/emberhub_service/api",
+    "hub_ext/emberhub_service/control",
+    "hub_ext/emberhub_service/web",
+    "spawner/emberhub_spawner/local",
+    "spawner/emberhub_spawner/notebook.py",
+)
+ERRORS = {
+    "ClusterFailed",
+    "EmberhubError",
+    "HTTPError",
+    "JavaMissing",
+    "NotInHub",
+    "RequestRefused",
+    "ServiceUnavailable",
+    "StartFailed",
+}
+FOR_PROGRAMS = {"socket.py"}
+"""What only an agent or a script can meet."""
+STEPS = (
+    "add|allow|ask|call|check|choose|close|correct|delete|get|give|install|leave it out|leave out|list|load|log in|"
+    "look|make|open|pip install|press|remove|run|say|see|send|set|start|stop|tell|try|use|wait|write"
+)
+NEXT = re.compile(rf"(?:^|[;:,.] (?:so |or |and |or, [^:]*, )?)(?:{STEPS})\b", re.IGNORECASE)
+KNOWN = re.compile(r"[;:.] (?:the profiles are|yours are|its fields are|x)\b|there is nothing to do|have numbers")
+"""Where what may be chosen is told instead, or the cause by somebody else."""
+
+
+def _text(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+    return None
+
+
+def _made() -> dict[str, str]:
+    found = {}
+    for place in PLACES:
+        start = ROOT / place
+        for path in [start] if start.is_file() else sorted(start.rglob("*.py")):
+            if path.name in FOR_PROGRAMS:
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = ast.unparse(node.func).rpartition(".")[2]
+                texts = [text for text in map(_text, node.args) if text]
+                if name in ERRORS and texts:
+                    more = ". Try again soon, and tell your administrator" if name == "ServiceUnavailable" else ""
+                    found[f"{path.name}: {texts[0]}"] = texts[0] + more
+    return found
+
+
+MADE = _made()
+
+
+def test_they_are_found() -> None:
+    assert len(MADE) > 50
+
+
+@pytest.mark.parametrize("text", MADE.values(), ids=MADE.keys())
+def test_an_error_is_a_sentence_with_a_next_step(text: str) -> None:
+    assert re.match(r"[A-Z'(]|executors ", text), f"a sentence begins with a capital letter: {text}"
+    assert "  " not in text and ".." not in text and not text.endswith((",", ";", ":")), text
+    assert NEXT.search(text) or KNOWN.search(text.lower()), f"what is to be done about this? {text}"
