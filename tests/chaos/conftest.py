@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import emberhub
@@ -29,9 +30,21 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the service has its files; a module may give another."""
+    return tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2])
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """What the service's processes find in their environment besides; a module may give more."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest, directory: Path, environment: dict[str, str]) -> Iterator[Site]:
     """A service with the site file that the test module gives as `SITE`."""
-    running = Site(tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2]), request.module.SITE)
+    running = Site(directory, request.module.SITE, environment)
     try:
         yield running
         stop_all(running)

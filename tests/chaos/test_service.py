@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import emberhub
@@ -12,7 +11,7 @@ import pytest
 from tests.support.hub import Person, Work, a_site, doze
 from tests.support.site import Site
 
-from .conftest import same, soon, stop_all
+from .conftest import same, soon
 
 pytestmark = [pytest.mark.spark, pytest.mark.chaos, pytest.mark.timeout(600), pytest.mark.usefixtures("whole")]
 
@@ -60,13 +59,8 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Clock:
 
 
 @pytest.fixture(scope="module")
-def site(clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    running = Site(tmp_path_factory.mktemp("service"), SITE, clock.environment)
-    try:
-        yield running
-        stop_all(running)
-    finally:
-        running.end()
+def environment(clock: Clock) -> dict[str, str]:
+    return clock.environment
 
 
 def at_work(person: Person, cluster: emberhub.Cluster) -> set[str]:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.hub import Work, a_site, doze
 from tests.support.site import Site
 
-from .conftest import same, soon, stop_all
+from .conftest import same, soon
 
 pytestmark = [pytest.mark.spark, pytest.mark.chaos, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -24,7 +24,7 @@ ROOM = 24 << 20
 
 
 @pytest.fixture(scope="module")
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory that holds 24 MiB."""
     directory = tmp_path_factory.mktemp("storage")
     (directory / "state").mkdir()
@@ -36,16 +36,6 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield directory
     finally:
         subprocess.run(["umount", str(directory / "state")], check=True)
-
-
-@pytest.fixture(scope="module")
-def site(small_disk: Path) -> Iterator[Site]:
-    running = Site(small_disk, SITE)
-    try:
-        yield running
-        stop_all(running)
-    finally:
-        running.end()
 
 
 @pytest.fixture
