@@ -22,14 +22,17 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from .api.identity import Identity
+from .api.livy import livy_handlers
 from .api.presence import people_with_servers
 from .api.server import make_server
 from .config import Site, load_site, parse_site
 from .control.agents import Agents
 from .control.controller import Controller
 from .control.metrics import Metrics
+from .control.questions import Questions
 from .control.reconciler import Reconciler
 from .control.requests import Requests
+from .control.sessions import Sessions
 from .control.sparkui import SparkUi
 from .control.state import Clock, State
 from .control.troubles import Troubles
@@ -96,7 +99,8 @@ class Service:
         self.metrics = Metrics()
         self.reconciler = Reconciler(state, self.backend, agent_url, self._changed)
         self.controller = Controller(state, self.metrics, self.reconciler.enqueue)
-        agents = Agents(state, self.metrics, self.controller, self.reconciler.enqueue)
+        questions = Questions(state)
+        agents = Agents(state, self.metrics, self.controller, self.reconciler.enqueue, questions)
         requests = Requests(state, self.controller, self.metrics, self.reconciler.enqueue)
         # Drivers that call before it is known which were left running would be sent away for good.
         await self.reconciler.open()
@@ -111,6 +115,9 @@ class Service:
             cookie_secret=_kept_secret(self.state_dir / "page-cookie-secret"),
             pages=[
                 *pages(self.prefix, self.identity, self.feed),
+                *livy_handlers(
+                    self.prefix, requests, self.identity, Sessions(state, self.records, requests, questions)
+                ),
                 spark_pages(self.prefix, self.identity, SparkUi(state, requests)),
             ],
         )

@@ -26,7 +26,9 @@ from emberhub.wire.driver import (
 )
 
 from .agent import Agent
-from .jvm import Jvm, SparkFailed
+from .child import interpreters
+from .jvm import Gateway, Jvm, SparkFailed
+from .sessions import Sessions
 from .spark import Py4jSpark
 from .start import start_jvm
 
@@ -100,15 +102,17 @@ async def drive(config: DriverConfig, agent_token: str, connect_token: str) -> s
         if not starting.done():
             starting.add_done_callback(lambda task: task.cancelled() or task.exception())
             return stop.result()
-        spark = starting.result()
+        spark, gateway = starting.result()
         log.info("Spark application %s takes work at %s", spark.application(), spark.endpoint())
         (Path(config.directory) / FILE_APPLICATION).write_text(spark.application())
-        agent = Agent(config, agent_token, spark)
+        sessions = Sessions(interpreters(config, gateway))
+        agent = Agent(config, agent_token, spark, sessions)
         warming = asyncio.ensure_future(_warm_up(agent, spark.endpoint().port, connect_token))
         try:
             return await _serve(jvm, agent, spark, stop)
         finally:
             warming.cancel()
+            sessions.close()
     finally:
         await asyncio.to_thread(jvm.end, EXIT_TIMEOUT)
 
@@ -162,9 +166,10 @@ def _settle(future: asyncio.Future[str], reason: str) -> None:
         future.set_result(reason)
 
 
-def _start_spark(jvm: Jvm, config: DriverConfig, connect_token: str) -> Py4jSpark:
+def _start_spark(jvm: Jvm, config: DriverConfig, connect_token: str) -> tuple[Py4jSpark, Gateway]:
     key = base64.urlsafe_b64encode(ui_key(connect_token)).decode()
-    return Py4jSpark(jvm.gateway(START_TIMEOUT), config.host, key)
+    gateway = jvm.gateway(START_TIMEOUT)
+    return Py4jSpark(gateway, config.host, key), gateway
 
 
 def _stop_quietly(spark: Py4jSpark) -> None:

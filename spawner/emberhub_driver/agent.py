@@ -21,9 +21,10 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from .reclaims import Reclaims, surplus
+from .sessions import Sessions
 from .spark import SparkApplication
 from .ui import WebUi
-from .watch import Watch, quiet, telling, urgent
+from .watch import Watch, quiet, worth_telling
 
 log = logging.getLogger("emberhub.agent")
 T = TypeVar("T")
@@ -32,8 +33,6 @@ LOOK_BUSY, LOOK_QUIET = 0.12, 2.5
 """Seconds between looks at Spark: while something happens, and while nothing does. News ends a quiet wait at once."""
 NEWS_TIMEOUT = 30.0
 """Seconds for which one call waits for news."""
-TELL_NUMBERS = 1.0
-"""Seconds between reports that differ in mere numbers, such as cached bytes."""
 CHECK_STOPPED = 1.0
 """Seconds between looks at whether Spark has stopped by itself."""
 HEARTBEAT = 5.0
@@ -57,6 +56,7 @@ class Agent:
         config: DriverConfig,
         token: str,
         spark: SparkApplication,
+        sessions: Sessions,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,7 +64,8 @@ class Agent:
         self._token = token
         self._spark = spark
         self._clock = clock
-        self._watch = Watch(spark, clock)
+        self._sessions = sessions
+        self._watch = Watch(spark, clock, lambda: sessions.busy)
         # Spark is asked from one thread: calls block, and their order is the order of the service's messages.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spark")
         self._socket: WebSocketClientConnection | None = None
@@ -139,13 +140,7 @@ class Agent:
         """Send the report if it says something new, or if nothing was said for a heartbeat."""
         if self._socket is None:
             return
-        since = self._clock() - self._sent_at
-        if (
-            self._sent is None
-            or urgent(report) != urgent(self._sent)
-            or (since >= TELL_NUMBERS and telling(report) != telling(self._sent))
-            or since >= self._heartbeat
-        ):
+        if worth_telling(report, self._sent, self._clock() - self._sent_at, self._heartbeat):
             self._send(report)
             self._sent, self._sent_at = report, self._clock()
 
@@ -206,6 +201,7 @@ class Agent:
             return ""
         log.info("connected to the service")
         self._socket, self._sent = socket, None
+        self._sessions.resume()
         if self._report is not None:
             self._tell(self._report)
         self._look_now.set()
@@ -242,7 +238,8 @@ class Agent:
                 self._lease, self._heartbeat, self._floor = message.lease, message.heartbeat, message.floor
                 (self.warm.set if message.warm else self.warm.clear)()
             case wire.Target():
-                await self._hold(message.executors)
+                await self._ask(lambda: self._watch.hold(message.executors))
+                self._look_now.set()
             case wire.Reclaim():
                 for answer in self._reclaims.answer(message, self._report) if self._report else ():
                     self._send(answer)
@@ -253,15 +250,13 @@ class Agent:
                 await self._give_back(message.executors, message.target)
             case wire.ShowUi():
                 self._ui.show()
+            case wire.Question():
+                self._send(self._sessions.answer(message))
+            case wire.Ping():
+                self._sessions.tend()
             case wire.Stop():
                 return message.reason or "the service said so"
-            case wire.Ping():
-                pass
         return ""
-
-    async def _hold(self, target: int) -> None:
-        await self._ask(lambda: self._watch.hold(target))
-        self._look_now.set()
 
     async def _give_back(self, executors: Sequence[str], target: int) -> None:
         await self._ask(lambda: self._watch.give_back(executors, target))

@@ -127,6 +127,15 @@ _NOT_FOR_SPARK = ("SPARK_", "PYSPARK_", "EMBERHUB_", "JUPYTERHUB_", "CONFIGPROXY
 
 def spark_environment(java: Java, host: str) -> dict[str, str]:
     """The environment for a JVM of Spark's: this process's, without what could lead it elsewhere or tell a secret."""
+    return python_environment(host) | {
+        "JAVA_HOME": str(java.home),
+        # What bin/load-spark-env.sh sets; a worker starts no executor without it.
+        "SPARK_SCALA_VERSION": _scala_version(),
+    }
+
+
+def python_environment(host: str) -> dict[str, str]:
+    """As `spark_environment`, for Python beside a JVM of Spark's."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -135,12 +144,9 @@ def spark_environment(java: Java, host: str) -> dict[str, str]:
         and name not in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "HADOOP_CONF_DIR")
     }
     return kept | {
-        "JAVA_HOME": str(java.home),
         "SPARK_HOME": str(spark_home()),
         "SPARK_LOCAL_IP": host,
         "SPARK_CONNECT_MODE": "0",
-        # What bin/load-spark-env.sh sets; a worker starts no executor without it.
-        "SPARK_SCALA_VERSION": _scala_version(),
         "PYSPARK_PYTHON": sys.executable,
     }
 

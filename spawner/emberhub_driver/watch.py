@@ -19,6 +19,8 @@ _ASK_AGAIN = 5.0
 """Seconds after which Spark is asked again for executors that have not come."""
 _TASKS_EVERY = 1.0
 """Seconds between looks at the ages of tasks, which cost more than all else."""
+_TELL_NUMBERS = 1.0
+"""Seconds between reports that differ in mere numbers, such as cached bytes."""
 _A_QUERY = 0.2
 """Seconds after which a query without tasks is taken to need an executor soon: most commands are over by then."""
 
@@ -35,9 +37,13 @@ class _Seen:
 class Watch:
     """Makes reports of one Spark application. Used from one thread."""
 
-    def __init__(self, spark: SparkApplication, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, spark: SparkApplication, clock: Callable[[], float] = time.monotonic, busy: Callable[[], bool] = bool
+    ) -> None:
+        """`busy` tells whether there is work that Spark does not know of: then the cluster is not idle."""
         self._spark = spark
         self._clock = clock
+        self._busy = busy
         self._seen: dict[str, _Seen] = {}
         self._worked = clock()
         self._oldest: dict[str, float] = {}
@@ -78,7 +84,7 @@ class Watch:
         if (len(executors) < self.target or not self._told) and now - self._asked_at >= _ASK_AGAIN:
             # A standalone master that was started anew remembers the application, but not what it asked for.
             self.hold(self.target)
-        if wanted or any(executor.active_tasks for executor in executors):
+        if wanted or self._busy() or any(executor.active_tasks for executor in executors):
             self._worked = now
         self._age_tasks(executors, now)
         reports = tuple(self._report(executor, now) for executor in executors)
@@ -155,6 +161,16 @@ def urgent(report: Report) -> object:
 def telling(report: Report) -> object:
     """What in a report has changed by more than time going by: a change of it is sent before long."""
     return (urgent(report), tuple((e.active_tasks, e.cached_bytes, e.shuffle_bytes) for e in report.executors))
+
+
+def worth_telling(report: Report, sent: Report | None, since: float, heartbeat: float) -> bool:
+    """Whether it says something new, or nothing was said for a heartbeat; `since` is seconds since `sent` was."""
+    return (
+        sent is None
+        or urgent(report) != urgent(sent)
+        or (since >= _TELL_NUMBERS and telling(report) != telling(sent))
+        or since >= heartbeat
+    )
 
 
 def quiet(report: Report) -> bool:

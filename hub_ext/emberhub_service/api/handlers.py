@@ -74,6 +74,7 @@ class ApiHandler(WithIdentity, ProblemHandler):
     SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS")
     route: Route
     requests: Requests
+    largest = rest.MAX_BODY
 
     def initialize(self, route: Route, requests: Requests, identity: Identity) -> None:
         self.route = route
@@ -106,14 +107,14 @@ class ApiHandler(WithIdentity, ProblemHandler):
         # A body that is too large is read to its end, or the sender would see a broken connection and no answer; the
         # server's own limit bounds that. It is not kept.
         self._length += len(chunk)
-        if self._length <= rest.MAX_BODY:
+        if self._length <= self.largest:
             self._chunks.append(chunk)
         else:
             self._chunks.clear()
 
     async def _run(self, **path: str) -> None:
-        if self._length > rest.MAX_BODY:
-            raise RequestRefused(f"The body is larger than {rest.MAX_BODY >> 10} KiB; send less.", 413)
+        if self._length > self.largest:
+            raise RequestRefused(f"The body is larger than {self.largest >> 10} KiB; send less.", 413)
         body = decode(b"".join(self._chunks), self._operation.body) if self._operation.body else None
         query = {name: values[-1].decode("utf-8", "replace") for name, values in self.request.query_arguments.items()}
         answer = self._operation.call(Call(self.requests, self.current_user, path, query, body))
@@ -126,7 +127,9 @@ class ApiHandler(WithIdentity, ProblemHandler):
 
 
 def decode(body: bytes, wanted: type) -> Any:
-    """The body as the struct that its route takes. Raises RequestRefused."""
+    """The body as the struct that its route takes, or as it is. Raises RequestRefused."""
+    if wanted is bytes:
+        return body
     try:
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as wrong:

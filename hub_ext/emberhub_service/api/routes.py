@@ -81,18 +81,19 @@ def _create(call: Call) -> Answer:
 
 
 async def _read(call: Call) -> Answer:
-    after = int(_number(call, "after", 0, 2**63))
-    wait = _number(call, "wait", 0, MAX_WAIT)
+    after = int(number(call, "after", 0, 2**63))
+    wait = number(call, "wait", 0, MAX_WAIT)
     return Answer(await call.requests.cluster(call.person, call.path["id"], after, wait))
 
 
 def _events(call: Call) -> Answer:
-    before = int(_number(call, "before", 0, 2**63)) or 2**63 - 1
-    most = int(_number(call, "most", 0, MOST_EVENTS)) or MOST_EVENTS
+    before = int(number(call, "before", 0, 2**63)) or 2**63 - 1
+    most = int(number(call, "most", 0, MOST_EVENTS)) or MOST_EVENTS
     return Answer(call.requests.events(call.person, before, most))
 
 
-def _number(call: Call, name: str, least: float, most: float) -> float:
+def number(call: Call, name: str, least: float, most: float) -> float:
+    """A number of the query; 0 if it is not there. Raises RequestRefused."""
     text = call.query.get(name, "0")
     try:
         number = float(text)

@@ -11,6 +11,7 @@ from emberhub.wire import agent
 from .controller import Controller
 from .live import Link, Live
 from .metrics import Metrics
+from .questions import Questions
 from .reconciler import hash_token
 from .state import State
 from .wishes import defer, swap
@@ -30,12 +31,18 @@ class Agents:
     """The drivers' side of the controller. `reconcile` asks for a look at one cluster."""
 
     def __init__(
-        self, state: State, metrics: Metrics, controller: Controller, reconcile: Callable[[str], None]
+        self,
+        state: State,
+        metrics: Metrics,
+        controller: Controller,
+        reconcile: Callable[[str], None],
+        questions: Questions,
     ) -> None:
         self.state = state
         self.metrics = metrics
         self.controller = controller
         self.reconcile = reconcile
+        self.questions = questions
 
     def check(self, driver: str, generation: int, token: str) -> None:
         """Whether this driver may speak for a cluster. Raises Superseded or WrongToken."""
@@ -81,6 +88,9 @@ class Agents:
             case agent.Deferral(executor=executor, reason=reason):
                 if defer(live, executor, self.state.site.rules.deferral, now):
                     log.info("cluster %s keeps executor %s a little longer: %s", live.record.id, executor, reason)
+            case agent.Answer():
+                self.questions.take(message)
+                return
             case agent.Farewell(reason=reason):
                 live.farewell = reason
                 log.info("cluster %s: its driver stops: %s", live.record.id, reason)

@@ -3,7 +3,7 @@
 Executor-level state is never stored: it is rebuilt from what the drivers report.
 """
 
-from .model import ENDED, TRANSITIONS, ClusterRecord, Event, Status, UserRecord, metadata
+from .model import ENDED, TRANSITIONS, ClusterRecord, Event, SessionRecord, Status, UserRecord, metadata
 from .store import Conflict, Records, RecordsUnavailable, open_records
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "Records",
     "RecordsUnavailable",
+    "SessionRecord",
     "Status",
     "UserRecord",
     "metadata",

@@ -179,6 +179,39 @@ class Event(msgspec.Struct, frozen=True):
     """What happened and why, as a sentence or two."""
 
 
+class SessionRecord(msgspec.Struct, frozen=True):
+    """A row of `livy_sessions`: an interpreter beside one start of a cluster's driver, which keeps all the rest."""
+
+    id: int
+    user: str
+    cluster: str
+    """The cluster's id."""
+    generation: int
+    """The start of the cluster that it belongs to: with that, it ends."""
+    kind: str
+    name: str
+    """Empty if it was given none."""
+    heartbeat: float
+    """Seconds without a question after which it ends; 0: never."""
+    note: str
+    """What was not taken over of what its client asked for, as a sentence; else empty."""
+
+
+sessions = sa.Table(
+    "livy_sessions",
+    metadata,
+    # Never one twice: else a notebook could take somebody's later session for its own.
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("user", sa.String(255), nullable=False),
+    sa.Column("cluster", sa.String(80), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("name", sa.String(80), nullable=False),
+    sa.Column("heartbeat", sa.Float(53), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 users = sa.Table(
     "users",
     metadata,

@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from emberhub.errors import EmberhubError
 
-from .model import TRANSITIONS, ClusterRecord, Event, UserRecord, clusters, events, users
+from .model import TRANSITIONS, ClusterRecord, Event, SessionRecord, UserRecord, clusters, events, sessions, users
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY = 1.0
@@ -92,6 +92,27 @@ class Records:
         columns = (clusters.c.created, clusters.c.started, clusters.c.last_active, users.c.updated)
         with self.engine.connect() as connection:
             return max(connection.scalar(sa.select(sa.func.max(column))) or 0.0 for column in columns)
+
+    # --- Livy sessions ---
+
+    def sessions(self, user: str) -> list[SessionRecord]:
+        """One user's, oldest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(sessions).where(sessions.c.user == user).order_by(sessions.c.id))
+            return [SessionRecord(*row) for row in rows]
+
+    def insert_session(self, session: SessionRecord) -> SessionRecord:
+        """A new one; its id is given here."""
+        values = {name: value for name, value in msgspec.structs.asdict(session).items() if name != "id"}
+        with self.engine.begin() as connection:
+            made = connection.execute(sessions.insert().values(**values)).inserted_primary_key
+        assert made is not None
+        return msgspec.structs.replace(session, id=made[0])
+
+    def delete_sessions(self, ids: Iterable[int]) -> None:
+        """Remove these; those that are gone are passed over."""
+        with self.engine.begin() as connection:
+            connection.execute(sessions.delete().where(sessions.c.id.in_(list(ids))))
 
     # --- users ---
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
+from .livy import AnyAsk
+
 PROTOCOL = 1
 """Version of this protocol. The service closes the socket (code 4400) on a version that it does not speak."""
 
@@ -91,6 +93,15 @@ class Deferral(Message, frozen=True):
     reason: str = ""
 
 
+class Answer(Message, frozen=True):
+    """Answer to a `Question`, with the same number."""
+
+    number: int
+    body: msgspec.Raw
+    """A document as JSON; where `status` is 400 or more, the sentence to answer."""
+    status: int = 200
+
+
 class Farewell(Message, frozen=True):
     """The driver is about to stop, by itself or as told. Its executors are still counted until seen gone."""
 
@@ -147,6 +158,14 @@ class ShowUi(Message, frozen=True):
     """Somebody wants to see Spark's web UI: open it, if that was not done yet. The next `Report` says where."""
 
 
+class Question(Message, frozen=True):
+    """About one Livy session of this cluster. Answered once, by an `Answer`."""
+
+    number: int
+    session: int
+    about: AnyAsk
+
+
 class Ping(Message, frozen=True):
     """The service is there; renews the lease, as every message from it does."""
 
@@ -157,8 +176,8 @@ class Stop(Message, frozen=True):
     reason: str
 
 
-FromDriver = Report | Alternative | Deferral | Farewell
-FromService = Welcome | Target | Reclaim | CallOff | Revoke | ShowUi | Ping | Stop
+FromDriver = Report | Alternative | Deferral | Answer | Farewell
+FromService = Welcome | Target | Reclaim | CallOff | Revoke | ShowUi | Question | Ping | Stop
 
 MAX_MESSAGE = 4 << 20
 """Bytes in one message; a report of 10,000 executors stays under it."""
