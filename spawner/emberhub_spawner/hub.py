@@ -8,6 +8,7 @@ c.JupyterHub.spawner_class = "emberhub_spawner.notebook.LocalSpawner"
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ def configure(
                 f"--EmberhubService.service_url={service_url}",
                 *([f"--EmberhubService.agent_url={_socket(reachable_at)}"] if reachable_at else []),
             ],
-            "environment": dict(environment or {}),
+            "environment": _kubernetes_of_hub(backend) | dict(environment or {}),
         }
     )
     # So that it knows for how many people to keep a driver ready.
@@ -66,6 +67,12 @@ def configure(
     at = (reachable_at or service_url).rstrip("/")
     c.EmberhubSpawnerMixin.emberhub_url = (notebook_url or at + _PREFIX).rstrip("/")
     c.EmberhubSpawnerMixin.emberhub_site = str(Path(site).absolute())
+
+
+def _kubernetes_of_hub(backend: str) -> dict[str, str]:
+    """Where the hub finds Kubernetes: JupyterHub keeps its own environment from its services."""
+    names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG") if backend == "kubernetes" else ()
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _socket(address: str) -> str:

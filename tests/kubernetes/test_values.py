@@ -90,7 +90,9 @@ def test_what_the_chart_makes_of_the_values_is_taken_by_kubernetes(overlay: str)
         accepted(manifest)
 
 
-def test_the_hubs_configuration_in_the_values_runs() -> None:
+def test_the_hubs_configuration_in_the_values_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
     values = yaml.safe_load((VALUES / "base.yaml").read_text())
     c = Config()
     c.JupyterHub.services, c.JupyterHub.load_roles = [], []
@@ -99,6 +101,7 @@ def test_the_hubs_configuration_in_the_values_runs() -> None:
     (service,) = c.JupyterHub.services
     assert service["url"] == "http://hub:8089", "as the proxy reaches it"
     assert service["command"][:3] == [sys.executable, "-m", "emberhub_service"]
+    assert service["environment"]["KUBERNETES_SERVICE_HOST"] == "10.0.0.1", "JupyterHub would keep it from the service"
     assert "--EmberhubService.service_url=http://0.0.0.0:8089" in service["command"]
     assert "--EmberhubService.agent_url=ws://hub:8089/services/emberhub/agent" in service["command"]
     assert import_item(c.JupyterHub.spawner_class) is EmberhubKubeSpawner

@@ -22,10 +22,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import emberhub
+import emberhub.session
 import pytest
 import yaml
 
-from .hub import eventually
+from .hub import Person, eventually
 from .site import Site
 
 ROOT = Path(__file__).parents[2]
@@ -38,14 +39,14 @@ class Kube:
     def __init__(self, kubeconfig: str, namespace: str, image: str) -> None:
         self.kubeconfig, self.namespace, self.image = kubeconfig, namespace, image
 
-    def run(self, *arguments: str, given: str | None = None, check: bool = True) -> str:
-        """The output of one kubectl command; `given` is its standard input."""
+    def run(self, *arguments: str, given: str | None = None, check: bool = True, within: float = 120) -> str:
+        """The output of one kubectl command, which takes so many seconds at most; `given` is its standard input."""
         ran = subprocess.run(
             ["kubectl", f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *arguments],
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=within,
             check=False,
         )
         assert ran.returncode == 0 or not check, f"{arguments}: {ran.stderr}"
@@ -121,22 +122,51 @@ def image(name: str) -> str:
     return f"localhost/emberhub-{name}:test"
 
 
+class _Visitor(Person):
+    """Somebody whose clusters the site knows."""
+
+    hub: KubeSite
+
+    def cluster(self, **options: Any) -> emberhub.Cluster:
+        cluster = super().cluster(**options)
+        self.hub.clusters.append(cluster)
+        return cluster
+
+
 class KubeSite(Site):
     """A service of this machine whose drivers are pods."""
 
     def __init__(self, directory: Path, site: str, kube: Kube) -> None:
         self.kube = kube
         self.host = kube.host()
+        self.clusters: list[emberhub.Cluster] = []
         super().__init__(directory, site, {"KUBECONFIG": kube.kubeconfig})
 
     def _command(self, *arguments: str) -> list[str]:
         more = ["--EmberhubService.backend=kubernetes", f"--KubernetesBackend.namespace={self.kube.namespace}"]
         return [*super()._command(*arguments), *more]
 
+    @functools.cache  # noqa: B019 (a site lives as long as the tests of its session)
+    def person(self, name: str) -> Person:
+        return _Visitor(self, name)
+
     def executors(self, cluster: emberhub.Cluster | None = None) -> list[str]:
         """Spark's ids of the executors whose pods run."""
         pods = self.kube.pods("executor", cluster)
         return sorted(pod["metadata"]["labels"]["spark-exec-id"] for pod in pods if pod["status"]["phase"] == "Running")
+
+    def clear(self) -> None:
+        """Stop all clusters; Kubernetes then has nothing of them."""
+        for cluster in self.clusters:
+            if cluster._session is not None:
+                # At the end of this process it would look long for a driver whose address is nobody's any more.
+                emberhub.session.drop(cluster._session)
+        self.clusters.clear()
+        status, body = self.admin.ask("GET", "clusters?all=1")
+        assert status == 200, body
+        for each in body["clusters"]:
+            self.admin.ask("DELETE", f"clusters/{each['id']}")
+        eventually(lambda: not self.kube.left(), f"nothing is left in Kubernetes, but there is {self.kube.left()}", 60)
 
     def end(self) -> None:
         super().end()
