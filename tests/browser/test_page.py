@@ -29,7 +29,18 @@ def row(page: Any, name: str) -> Any:
     return page.locator(".clusters tbody tr:visible", has_text=name)
 
 
-def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_is_stopped_by_keyboard_alone(
+def press(page: Any, name: str) -> None:
+    """Press a button by keys alone."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+        if page.evaluate(focused) == name:
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"no key leads to {name}")
+
+
+def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_obeys_the_keyboard_alone(
     stage: Stage, windows: Windows
 ) -> None:
     page = visit(stage, windows, "alice")
@@ -44,12 +55,16 @@ def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_is_stopped_by_key
     windows.picture(page, "page-mine", full_page=True)
     check_accessible(page)
 
-    page.keyboard.press("Tab")
-    for _ in range(20):
-        if page.evaluate("document.activeElement.textContent") == "Stop":
-            break
-        page.keyboard.press("Tab")
+    press(page, "Scale main")
+    page.locator("dialog h2", has_text="Executors of main").wait_for()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("4")
     page.keyboard.press("Enter")
+    page.locator("dialog").wait_for(state="hidden")
+    person = stage.person("alice")
+    assert person.ask("GET", f"clusters/{cluster}")[1]["executors"] == {"min": 0, "max": 4}
+
+    press(page, "Stop main")
     page.locator("dialog h2", has_text="Stop main?").wait_for()
     stage.work(cluster, 2)
     row(page, "main").locator("text=2 wanted").wait_for(timeout=SECOND)
@@ -57,6 +72,9 @@ def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_is_stopped_by_key
     page.keyboard.press("Enter")
     row(page, "main").locator("text=It was stopped by alice.").wait_for()
     assert "main: stop" in page.locator("#said").inner_text()
+
+    press(page, "Start main")
+    row(page, "main").locator("text=running").wait_for()
 
 
 def test_bob_sees_none_of_alices_but_how_much_of_the_pool_is_taken(stage: Stage, windows: Windows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import emberhub
@@ -176,6 +177,16 @@ def test_nothing_is_told_where_nothing_has_changed(cluster: emberhub.Cluster, se
     eventually(lambda: looks() >= 3, "the service was asked for news three times", 10)
     leave()
     assert len(told) == 1
+
+
+def test_a_busy_cluster_is_told_of_at_most_five_times_a_second(cluster: emberhub.Cluster, service: FakeService) -> None:
+    service.will("GET", "clusters/c-1", *(a_cluster(wanted=number % 5, version=number) for number in range(2, 200)))
+    panel, sent = cluster.panel(), []
+    panel.observe(sent.append, "state")
+    began = time.monotonic()
+    eventually(lambda: len(sent) >= 6, "news arrive", 30)
+    assert len(sent) <= 5 * (time.monotonic() - began) + 1
+    press(panel, do="close")
 
 
 def test_a_service_that_is_away_is_said_and_so_is_its_return(cluster: emberhub.Cluster, service: FakeService) -> None:

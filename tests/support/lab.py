@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from .browser import log_in
+from .hub import eventually
 
 START = 180_000.0
 """Milliseconds for a notebook server to start, and for a kernel."""
@@ -22,8 +23,11 @@ class Notebook:
         (home / "story.ipynb").write_text(json.dumps(_document(cells)))
         _settle_lab(home / ".jupyter" / "lab" / "user-settings" / "@jupyterlab")
         log_in(page, url, name, password)
-        page.goto(f"{url}/hub/spawn/{quote(name)}?next={quote(f'/user/{name}/lab/tree/story.ipynb?reset')}")
-        page.wait_for_url("**/lab/**", timeout=START)
+        lab = f"/user/{quote(name)}/lab/tree/story.ipynb?reset"
+        page.goto(f"{url}/hub/spawn/{quote(name)}?next={quote(lab)}")
+        if page.locator("#spawn_form").is_visible():
+            page.get_by_role("button", name="Start").click()  # the site has several profiles
+        page.wait_for_url(lambda where: urlsplit(where).path.startswith(f"/user/{quote(name)}/lab"), timeout=START)
         page.locator(".jp-Cell").nth(len(cells) - 1).wait_for(timeout=START)
         self.settle()
 
@@ -41,11 +45,22 @@ class Notebook:
 
     def start(self, number: int) -> None:
         """Run a cell, and do not wait for its end."""
-        self.cell(number).locator(".cm-content").click()
+        self.choose(number)
         self.page.keyboard.press("Control+Enter")
+
+    def choose(self, number: int) -> None:
+        """Make a cell the active one, though the page may move while its outputs are drawn."""
+        cell = self.cell(number)
+
+        def chosen() -> bool:
+            cell.locator(".cm-content").click()
+            return "jp-mod-active" in cell.get_attribute("class")
+
+        eventually(chosen, f"cell {number} is chosen", 30)
 
     def run(self, number: int) -> None:
         """Run a cell to its end."""
+        self.settle()  # what is asked for while a cell fails is dropped
         before = self.prompt(number)
         self.start(number)
         self.page.wait_for_function(
