@@ -17,6 +17,7 @@ from tests.support.hub import Hub, Person, Work, a_site, busy, eventually
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SITE = a_site(
     4,
     """
@@ -98,8 +99,25 @@ def test_a_cluster_without_work_gives_its_executors_back(hub: Hub, clean: None) 
 
 
 @pytest.mark.long
+def test_the_examples_about_stars_run_from_top_to_bottom(
+    hub: Hub, clean: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shown = []
+    for name in ("1-set-up", "2-motions", "3-counts", "4-forest"):
+        example = nbformat.read(EXAMPLES / "gaia" / f"{name}.ipynb", as_version=4)
+        with hub.person("carol").environment():
+            NotebookClient(example, timeout=180, kernel_name="python3").execute()
+        shown.append(str([cell.get("outputs") for cell in example.cells]))
+    assert "482176" in shown[0]
+    assert all("image/png" in text for text in shown[1:3])
+    assert "482176" in shown[2]
+    assert re.search(r"8\d\.\d% of the solutions were told rightly", shown[3]), shown[3]
+
+
+@pytest.mark.long
 def test_the_example_about_sharing_runs_from_top_to_bottom_and_shows_it(hub: Hub, clean: None) -> None:
-    example = nbformat.read(Path(__file__).parents[2] / "examples" / "sharing" / "sharing.ipynb", as_version=4)
+    example = nbformat.read(EXAMPLES / "sharing" / "sharing.ipynb", as_version=4)
     with hub.person("carol").environment():
         NotebookClient(example, timeout=180, kernel_name="python3").execute()
     said = "".join(
