@@ -148,6 +148,11 @@ for row in rows:
     print(row.id, flush=True)
     __import__('time').sleep(60)
 """
+SIDE_BY_SIDE = """
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(1) as pool:
+    list(pool.map(lambda _: spark.table('stars').toPandas(), range(1)))
+"""
 PRESSED_AGAIN = """
 from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator as Answer
 def press(*_):
@@ -228,8 +233,8 @@ def last(shown: list[dict[str, Any]]) -> dict[str, str]:
     return dict(shown[-1]["content"]["data"])
 
 
-@pytest.mark.parametrize("cell", [ROW_BY_ROW, PRESSED_AGAIN])
-def test_a_query_that_spark_does_not_cancel_as_its_cell_is_interrupted_is_cancelled_after_the_cell(
+@pytest.mark.parametrize("cell", [ROW_BY_ROW, SIDE_BY_SIDE, PRESSED_AGAIN])
+def test_a_query_that_spark_does_not_cancel_as_its_cell_is_interrupted_is_cancelled_all_the_same(
     kernel: Kernel, driver: FakeDriver, cell: str
 ) -> None:
     stopped = threading.Event()
@@ -237,7 +242,8 @@ def test_a_query_that_spark_does_not_cancel_as_its_cell_is_interrupted_is_cancel
     def steps() -> Iterator[Step]:
         yield from numbers(1)
         yield tasks(1, 40)
-        stopped.wait(30)
+        # As Spark does: an answer is broken off where its query is cancelled.
+        eventually(lambda: driver.cancelled or stopped.is_set(), "the query is cancelled", 30)
         yield from numbers(2)
 
     def hook(message: dict[str, Any]) -> None:
