@@ -33,7 +33,7 @@ ERRORS = {
 FOR_PROGRAMS = {"socket.py"}
 """What only an agent or a script can meet."""
 STEPS = (
-    "add|allow|ask|call|check|choose|close|correct|delete|get|give|install|leave it out|leave out|list|load|log in|"
+    "add|allow|ask|call|check|choose|close|correct|delete|get|give|go|install|leave it out|leave out|list|load|log in|"
     "look|make|open|pip install|press|remove|run|say|see|send|set|start|stop|tell|try|use|wait|write"
 )
 NEXT = re.compile(rf"(?:^|[;:,.] (?:so |or |and |or, [^:]*, )?)(?:{STEPS})\b", re.IGNORECASE)
@@ -41,7 +41,7 @@ KNOWN = re.compile(r"[;:.] (?:the profiles are|yours are|its fields are|x)\b|the
 """Where what may be chosen is told instead, or the cause by somebody else."""
 
 
-def _text(node: ast.expr) -> str | None:
+def _text(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -57,6 +57,9 @@ def _made() -> dict[str, str]:
             if path.name in FOR_PROGRAMS:
                 continue
             for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_SENTENCES":
+                    texts = [text for text in map(_text, ast.walk(node.value)) if text]
+                    found |= {f"{path.name}: {text}": text for text in texts}
                 if not isinstance(node, ast.Call):
                     continue
                 name = ast.unparse(node.func).rpartition(".")[2]
@@ -68,6 +71,7 @@ def _made() -> dict[str, str]:
 
 
 MADE = _made()
+PAGE = ROOT / "hub_ext/emberhub_service/web/static"
 
 
 def test_they_are_found() -> None:
@@ -76,6 +80,15 @@ def test_they_are_found() -> None:
 
 @pytest.mark.parametrize("text", MADE.values(), ids=MADE.keys())
 def test_an_error_is_a_sentence_with_a_next_step(text: str) -> None:
-    assert re.match(r"[A-Z'(]|executors ", text), f"a sentence begins with a capital letter: {text}"
+    assert re.match(r"[A-Z'(]|executors |pip ", text), f"a sentence begins with a capital letter: {text}"
     assert "  " not in text and ".." not in text and not text.endswith((",", ";", ":")), text
     assert NEXT.search(text) or KNOWN.search(text.lower()), f"what is to be done about this? {text}"
+
+
+def test_what_the_page_itself_says_has_a_next_step_where_something_is_wrong() -> None:
+    scripts = "".join(path.read_text() for path in sorted(PAGE.glob("*.js")))
+    wrong = [
+        text for text in re.findall(r'"([A-Z][^"\n]* [^"\n]*[.])"', scripts) if re.search(r" (not|too|lost)\b", text)
+    ]
+    assert wrong
+    assert [text for text in wrong if not NEXT.search(text) and "he page " not in text] == []

@@ -41,7 +41,7 @@ _RECHECK = 60.0
 _SENTENCES = {
     400: "The hub's answer to the login could not be used. Go back to the page, and it will ask again.",
     403: "You may not use this page. Ask your administrator for access to the service Emberhub.",
-    404: "There is no such page.",
+    404: "There is no such page. See your clusters instead.",
     503: "The hub cannot be asked who you are at the moment. Try again soon.",
 }
 _templates = Loader(str(HERE / "templates"))
