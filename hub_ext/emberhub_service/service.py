@@ -116,7 +116,10 @@ class Service:
             pages=[
                 *pages(self.prefix, self.identity, self.feed),
                 *livy_handlers(
-                    self.prefix, requests, self.identity, Sessions(state, self.records, requests, questions)
+                    self.prefix,
+                    requests,
+                    self.identity,
+                    Sessions(state, self.records, requests, questions, self.prefix),
                 ),
                 spark_pages(self.prefix, self.identity, SparkUi(state, requests)),
             ],

@@ -114,6 +114,11 @@ class _Hook(DisplayHook):  # type: ignore[misc]
     """Where the value of a cell's last expression goes."""
 
     shown: Shown
+    code = ""
+
+    def quiet(self) -> bool:
+        """Whether the cell ends in a semicolon; IPython would look for it in its history."""
+        return bool(self.semicolon_at_end_of_expression(self.code))
 
     def write_output_prompt(self) -> None:
         """No `Out[1]:`."""
@@ -150,6 +155,7 @@ class Cells:
         """Run one cell; errors of its code become the output."""
         self._traceback, count = (), self._count
         self._count += 1
+        _Hook.code = code
         printed, sys.stdout = sys.stdout, _Printed(self._shown)
         try:
             result = self._shell.run_cell(code, store_history=False)

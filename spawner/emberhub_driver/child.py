@@ -17,6 +17,7 @@ from .sessions import Listener
 
 _GRACE = 3.0
 """Seconds that one may take to end by itself."""
+_LAST_WORDS = 1.0
 _LINE = 8 << 20
 """Bytes of one event: a result, and what JSON adds to it."""
 _encode = msgspec.json.Encoder().encode
@@ -67,13 +68,17 @@ class Child:
         self._process = process
         for order in self._orders:
             self.send(order)
+        logging = asyncio.ensure_future(self._read_log(process))
         try:
-            await asyncio.gather(self._hear(process), self._read_log(process))
+            await self._hear(process)
         except (ValueError, msgspec.MsgspecError) as error:
             self._listener.note(f"The interpreter said what makes no sense: {error}.")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            process.kill()
+        # What its code has started may hold the log open for longer.
+        await asyncio.wait([logging], timeout=_LAST_WORDS)
+        logging.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         status = await process.wait()
         killed = " It was killed, perhaps for want of memory." if status == -9 else ""
         self._listener.ended(f"The interpreter has ended with status {status}.{killed} Start another session.")

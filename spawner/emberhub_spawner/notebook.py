@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from emberhub import sparkmagic
+from emberhub.errors import ConfigError
 from jupyterhub.slugs import safe_slug
 from jupyterhub.spawner import LocalProcessSpawner
 from tornado import web
@@ -139,6 +141,11 @@ class LocalSpawner(EmberhubSpawnerMixin, LocalProcessSpawner):  # type: ignore[m
     async def start(self) -> Any:
         """Start the server in its user's home directory."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if sparkmagic.installed():
+            try:
+                sparkmagic.install(self.home)
+            except (OSError, ConfigError) as wrong:
+                self.log.warning("sparkmagic is not set up for %s: %s", self.user.name, wrong)
         self.popen_kwargs = {**self.popen_kwargs, "cwd": str(self.home)}
         return await super().start()
 

@@ -12,12 +12,12 @@ from emberhub.wire.agent import Endpoint
 from emberhub.wire.driver import DriverConfig
 from emberhub.wire.resources import Resources
 from emberhub_driver.agent import Agent
-from emberhub_driver.interpreter import Order
 from emberhub_driver.jvm import SparkFailed
 from emberhub_driver.sessions import Listener, Sessions
 from emberhub_driver.spark import Executor
 
 from tests.support.agents import ServiceInTest, service_in_test
+from tests.support.interpreters import FakeInterpreter
 
 
 class FakeSpark:
@@ -88,26 +88,12 @@ class FakeSpark:
         self.has_stopped = True
 
 
-class FakeInterpreter:
-    """Keeps what it is told; the test says what it answers, by way of `listener`."""
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.orders: list[Order] = []
-        self.ending = False
-
-    def send(self, order: Order) -> None:
-        self.orders.append(order)
-
-    def end(self) -> None:
-        self.ending = True
-
-
 class Running:
     """One agent that serves in the background of a test."""
 
     def __init__(self, service: ServiceInTest, *, lease: float = 60.0) -> None:
         self.spark = FakeSpark()
+        self.interpreters: dict[int, FakeInterpreter] = {}
         self.stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         config = DriverConfig(
             cluster="c",
@@ -120,7 +106,6 @@ class Running:
             directory="/nowhere",
             lease=lease,
         )
-        self.interpreters: dict[int, FakeInterpreter] = {}
         self.agent = Agent(config, "the-agents-token", self.spark, Sessions(self._interpreter))
         self.serving = asyncio.ensure_future(self.agent.run(self.stop))
 

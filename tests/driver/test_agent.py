@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from emberhub.wire import agent as wire
+from emberhub.wire import livy
+from emberhub_driver.interpreter import Done, Ready
 
 from tests.driver.conftest import Running
 from tests.support.agents import ServiceInTest, service_in_test
@@ -203,3 +206,19 @@ async def test_it_knows_when_there_is_an_executor_and_no_user_to_warm_it_up_for(
     await service.until("c", wire.Report, lambda report: len(report.executors) == 1)
     await service.until("c", wire.Report, after=service.count("c"))
     assert agent.agent.spare.is_set() == warm
+
+
+async def test_a_statement_of_a_session_counts_as_work_and_asks_for_no_executor(
+    service: ServiceInTest, agent: Running
+) -> None:
+    await service.until("c", wire.Report, lambda report: report.idle > 0.3)
+    await service.say("c", wire.Question(1, 5, livy.Show()))
+    await service.until("c", wire.Answer, lambda answer: answer.number == 1)
+    agent.interpreters[5].listener.hear(Ready())
+    await service.say("c", wire.Question(2, 5, livy.Run("1")))
+    ran = await service.until("c", wire.Answer, lambda answer: answer.number == 2)
+    assert (ran.status, msgspec.json.decode(ran.body)["state"]) == (201, "running")
+    report = await service.until("c", wire.Report, lambda report: report.idle == 0, after=service.count("c"))
+    assert (report.wanted, report.executors) == (0, ())
+    agent.interpreters[5].listener.hear(Done(0, livy.Output("ok", 0, data={})))
+    await service.until("c", wire.Report, lambda report: report.idle > 0.3, after=service.count("c"))

@@ -75,11 +75,11 @@ class Person:
         assert status == 200, body
         return msgspec.convert(body, rest.Cluster)
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: Any = None, *, under: str = "api") -> tuple[int, Any]:
         """Status and body of one request to the API."""
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(
-            f"{self.hub.service}/api/{path}",
+            f"{self.hub.service}/{under}/{path}",
             method=method,
             data=data,
             headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},

@@ -29,6 +29,7 @@ COMMANDS = {
         "emberhub_service.commands.demo", "start a hub, run the example in it, and say what happened", "local"
     ),
     "clusters": Command("emberhub.commands.clusters", "list my clusters, or stop one", "notebook"),
+    "sparkmagic": Command("emberhub.commands.sparkmagic", "set up sparkmagic for my notebooks", "sparkmagic"),
     "doctor": Command("emberhub.commands.doctor", "say what this machine lacks", "local"),
     "plan": Command("emberhub_service.commands.plan", "explain what the allocator decides on a snapshot", "hub"),
     "simulate": Command("emberhub_service.commands.simulate", "play a scenario through the allocator", "hub"),

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,7 +26,7 @@ _TIMEOUT = 30.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
 _AWAY = frozenset({502, 503, 504})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Document = TypeVar("Document")
 Tell = Callable[[str], None]
@@ -50,11 +50,15 @@ class Service:
                 "http://127.0.0.1:8000/services/emberhub"
             )
         self.url = url.rstrip("/")
-        self._token = token
+        self._authorization = {"Authorization": f"token {token}"}
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if parts.hostname in _LOOPBACK:
+        if parts.hostname in LOOPBACK:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
+
+    def sign(self, headers: MutableMapping[str, str]) -> None:
+        """Say whose request it is, in the headers of one that somebody else sends."""
+        headers.update(self._authorization)
 
     def __repr__(self) -> str:
         return f"<Emberhub service at {self.url}>"
@@ -119,11 +123,7 @@ class Service:
             f"{self.url}/api/{path}",
             method=method,
             data=None if body is None else msgspec.json.encode(body),
-            headers={
-                "Authorization": f"token {self._token}",
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-            },
+            headers={"Accept": "application/json", "Content-Type": "application/json"} | self._authorization,
         )
         try:
             with self._opener.open(request, timeout=_TIMEOUT + wait) as response:

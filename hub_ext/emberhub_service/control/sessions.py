@@ -36,7 +36,9 @@ _NEVER = frozenset({"proxyUser", "jars", "pyFiles", "files", "archives"})
 class Sessions:
     """Everything that the Livy endpoint can do. Each method raises RequestRefused as `Requests` does."""
 
-    def __init__(self, state: State, records: Records, requests: Requests, questions: Questions) -> None:
+    def __init__(self, state: State, records: Records, requests: Requests, questions: Questions, prefix: str) -> None:
+        """`prefix` is the path that all of the service is under."""
+        self._prefix = prefix
         self._state, self._records = state, records
         self._requests, self._questions = requests, questions
 
@@ -181,7 +183,7 @@ class Sessions:
             "kind": session.kind,
             "state": state,
             "appId": report.application or None if report is not None else None,
-            "appInfo": {"driverLogUrl": None, "sparkUiUrl": None},
+            "appInfo": {"driverLogUrl": None, "sparkUiUrl": f"{self._prefix}clusters/{session.cluster}/ui/"},
             "cluster": record.name if record is not None else None,
             "log": [*([session.note] if session.note else []), *lines],
         }
