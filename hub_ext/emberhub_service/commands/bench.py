@@ -25,7 +25,7 @@ from emberhub.errors import EmberhubError
 
 from emberhub_service.alloc import apply, plan, remember
 from emberhub_service.alloc.model import Cluster, Executor, Pool, Promise, Queue, Resources, Snapshot, User
-from emberhub_service.commands import bench_idle, bench_rotation, bench_start, bench_workshop
+from emberhub_service.commands import bench_idle, bench_panel, bench_rotation, bench_start, bench_workshop
 
 __all__ = ["configure", "contended", "exponent", "measure", "run", "settled"]
 
@@ -47,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     plans.add_argument("--upheaval", action="store_true", help="measure the worst case")
     plans.set_defaults(measure=_plans)
     bench_idle.configure(subjects)
+    bench_panel.configure(subjects)
     bench_rotation.configure(subjects)
     bench_start.configure(subjects)
     bench_workshop.configure(subjects)
