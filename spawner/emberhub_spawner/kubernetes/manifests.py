@@ -37,7 +37,8 @@ OURS = {"app.kubernetes.io/name": "emberhub", "app.kubernetes.io/managed-by": "e
 
 CONNECT_PORT, DRIVER_PORT, BLOCKS_PORT, UI_PORT = 15002, 7078, 7079, 4040
 """Fixed, so that network policies can name them."""
-DEFAULT_GPU, SCRATCH = "nvidia.com/gpu", "spark-local-dir-"
+DEFAULT_GPU = "nvidia.com/gpu"
+SCRATCH = "spark-local-dir-"
 
 _SETTINGS, _WORK = "/etc/emberhub", "/var/emberhub"
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -130,10 +131,6 @@ def spark_conf(spec: DriverSpec, namespace: str) -> dict[str, str]:
         "spark.kubernetes.allocation.batch.size": "20",
         "spark.kubernetes.executor.eventProcessingInterval": "200ms",
         "spark.kubernetes.executorSnapshotsSubscribersShutdownGracePeriod": "1s",
-        # The watch does not tell Spark of a pod that was deleted by force; a look at the server's cache is cheap.
-        "spark.kubernetes.executor.enablePollingWithResourceVersion": "true",
-        "spark.kubernetes.executor.apiPollingInterval": "10s",
-        "spark.kubernetes.executor.missingPodDetectDelta": "10s",
         # An executor that is lost comes again as long as the hub leaves its place to the cluster.
         "spark.executor.maxNumFailures": str(2**31 - 1),
         "spark.driver.port": str(DRIVER_PORT),
