@@ -44,7 +44,7 @@ class Kernel:
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self._manager, self._client = manager, client
 
-    def run(self, code: str, within: float = 120.0, meanwhile: Callable[[Kernel], None] | None = None) -> Cell:
+    def run(self, code: str, within: float = 240.0, meanwhile: Callable[[Kernel], None] | None = None) -> Cell:
         """Run a cell to its end. `meanwhile` is called once it has begun."""
         cell, asked = Cell(), self._client.execute(code)
         if meanwhile is not None:

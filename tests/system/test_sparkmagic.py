@@ -74,10 +74,18 @@ def alice(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebo
 
 @pytest.fixture(scope="module")
 def magics(alice: Notebook) -> Kernel:
-    """A notebook of Python's, in which `%manage_spark` has made the session `mine`."""
-    kernel = alice.kernel("python3")
-    assert kernel.run("%load_ext sparkmagic.magics").errors == ""
-    return kernel
+    """A notebook of Python's, which the tests go through in order."""
+    return alice.kernel("python3")
+
+
+def test_the_example_draws_its_map_and_ends_its_session(magics: Kernel, alice: Notebook) -> None:
+    magics.run("import matplotlib; matplotlib.use('agg')")
+    cells = nbformat.read(EXAMPLE, as_version=4).cells
+    shown = [magics.run(cell.source) for cell in cells if cell.cell_type == "code"]
+    assert [cell.errors for cell in shown if cell.errors] == []
+    assert "482176 stars" in "".join(cell.text for cell in shown)
+    assert magics.value("sky.stars.sum()").strip().endswith("482176)")
+    assert alice.sessions() == []
 
 
 def test_manage_spark_says_what_is_not_offered_and_makes_a_session(magics: Kernel) -> None:
@@ -116,17 +124,6 @@ def test_an_interrupt_cancels_what_runs(magics: Kernel, alice: Notebook) -> None
     assert "Interrupted by user" in stopped.errors
     assert alice.running("sleep(100)")() == []
     assert magics.run("%%spark\nprint('next')").text.strip() == "next"
-
-
-def test_the_example_draws_its_map(alice: Notebook) -> None:
-    kernel = alice.kernel("python3")
-    kernel.run("import matplotlib; matplotlib.use('agg')")
-    cells = nbformat.read(EXAMPLE, as_version=4).cells
-    shown = [kernel.run(cell.source) for cell in cells if cell.cell_type == "code"]
-    assert [cell.errors for cell in shown if cell.errors] == []
-    assert "482176 stars" in "".join(cell.text for cell in shown)
-    assert kernel.value("sky.stars.sum()").strip().endswith("482176)")
-    assert len(alice.sessions()) == 1, "it ends its session"
 
 
 def test_nobody_sees_anothers_session(alice: Notebook, hub: Hub) -> None:
