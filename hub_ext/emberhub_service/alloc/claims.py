@@ -91,7 +91,7 @@ class Claims:
         heap = []
         for job in jobs:
             have = job.live + job.granted
-            if have < job.demand and job.reach and not job.cluster.frozen:
+            if have < job.demand and not job.cluster.frozen and not self._nothing_free(job):
                 heap.append((self._level(job), job.rank, job))
         heapq.heapify(heap)
         while heap:
@@ -110,7 +110,7 @@ class Claims:
         if not whole:
             placed = None
         elif count == 1:
-            pool = -1 if job.kind in self._full else self._spot(job, best)
+            pool = self._spot(job, best)
             placed = None if pool < 0 else [pool]
         else:
             placed = self._place(job, count, fill=False)
@@ -124,19 +124,17 @@ class Claims:
                 self._insist(job, count)
             return
         pools, chosen = arranged
-        if whole and count == 1 and self._in_time(job, pools[0], chosen):
+        date = self._date(chosen)
+        if whole and count == 1 and self._in_time(job, pools[0], date):
             self.now.take(job.need, job.accounts[pools[0]])
             self._pick(job, chosen)
             self._grant(job, pools, "D" if job.live + job.granted == 0 else "C")
             return
-        self._await(job, count, pools, chosen)
+        self._await(job, count, pools, chosen, date)
 
-    def _in_time(self, job: Job, pool: int, chosen: list[Candidate]) -> bool:
+    def _in_time(self, job: Job, pool: int, date: float) -> bool:
         """Whether it may start in room kept for an earlier claim, as others leave that claim enough by its date (G)."""
-        date = self.held.get(pool)
-        if date is None or not self.now.fits(job.need, job.accounts[pool]):
-            return False
-        return self._date(chosen) <= date
+        return date <= self.held.get(pool, -math.inf) and self.now.fits(job.need, job.accounts[pool])
 
     def _date(self, chosen: list[Candidate]) -> float:
         """When the last of these may have left: now, if nobody has to."""
@@ -151,9 +149,8 @@ class Claims:
         self.waits.setdefault(job.id, Wait("H", None, pool))
         self.held[pool] = self.work.snapshot.now  # nobody fills in
 
-    def _await(self, job: Job, count: int, pools: list[int], chosen: list[Candidate]) -> None:
-        """Room for it is on its way: note since when, and who leaves for it (I)."""
-        date = self._date(chosen)
+    def _await(self, job: Job, count: int, pools: list[int], chosen: list[Candidate], date: float) -> None:
+        """Room for it is on its way: note by when, and who leaves for it (I)."""
         if job.id not in self.waits:
             self.waits[job.id] = Wait("F" if count > 1 else "I", date, pools[0])
         if chosen:
@@ -175,18 +172,26 @@ class Claims:
 
     def _spot(self, job: Job, best: int) -> int:
         """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""
-        need, full = job.need, True
+        if self._nothing_free(job):
+            return -1
+        need = job.need
         for pool in job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach):
             accounts = job.accounts[pool]
-            if self.now.tight(need, accounts) < 0:
-                full = False
-                if self.soon.tight(need, accounts) < 0:
-                    self.now.take(need, accounts)
-                    self.soon.take(need, accounts)
-                    return pool
-        if full:
-            self._full.add(job.kind)
+            if self.now.tight(need, accounts) < 0 and self.soon.tight(need, accounts) < 0:
+                self.now.take(need, accounts)
+                self.soon.take(need, accounts)
+                return pool
         return -1
+
+    def _nothing_free(self, job: Job) -> bool:
+        """Whether not one executor fits in what is free now."""
+        if job.kind in self._full:
+            return True
+        for pool in job.reach:
+            if self.now.tight(job.need, job.accounts[pool]) < 0:
+                return False
+        self._full.add(job.kind)
+        return True
 
     def _place(self, job: Job, count: int, *, fill: bool) -> list[int] | None:
         """Pools in which so many executors fit in both ledgers, taken from them; None, and nothing taken, if not."""

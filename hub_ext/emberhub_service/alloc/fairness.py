@@ -24,9 +24,9 @@ import heapq
 from dataclasses import dataclass, field
 
 from .ledger import Amount, Guarantee
-from .model import Cluster, Executor, Policy
+from .model import Cluster, Policy
 
-__all__ = ["Job", "Node", "Shares"]
+__all__ = ["Job", "Node", "Shares", "block", "rise"]
 
 Shares = tuple[float, float, float, float]
 NOTHING: Shares = (0.0, 0.0, 0.0, 0.0)
@@ -90,8 +90,6 @@ class Job:
     granted: int = 0
     spare: int = 0
     """Executors above its fair share that no claim has taken yet."""
-    named: list[Executor] = field(default_factory=list)
-    """Executors that a claim takes from it."""
     fifo: bool = False
     plain: bool = False
     """Whether it is of the common sort: cores and memory alone, one executor at a time, no bound above it."""
@@ -218,3 +216,53 @@ class Node:
             self.vector = (a + reached * e, b + reached * f, c + reached * g, d + reached * h)
         else:
             self.vector = self.low
+
+
+def block(job: Job) -> None:
+    """A cluster can be served no more: it leaves its parent's heap, and so does a parent that has none left."""
+    node = job.parent
+    while node is not None:
+        heapq.heappop(node.heap)
+        parent = node.parent
+        if node.heap:
+            _renew(node)
+            return
+        node = parent
+
+
+def _renew(node: Node) -> None:
+    """The best child of a node has changed: so does its own place, all the way up."""
+    parent = node.parent
+    while parent is not None:
+        heapq.heapreplace(parent.heap, node.key())
+        node, parent = parent, parent.parent
+
+
+def rise(job: Job, count: int) -> None:
+    """A step was made: the levels above it rise, and each node takes its new place."""
+    node = job.parent
+    assert node is not None
+    gain, fair = job.shares, job.fair
+    if count != 1:
+        gain = (gain[0] * count, gain[1] * count, gain[2] * count, gain[3] * count)
+    level = fair * job.share
+    if fair >= job.demand:
+        heapq.heappop(node.heap)
+    elif job.fifo or fair < job.gang:
+        heapq.heapreplace(node.heap, job.key())
+    else:
+        key = ((fair + 1) * job.share - job.boost, job.rank if fair < job.live else job.rank_new, job)
+        heapq.heapreplace(node.heap, key)
+    while (parent := node.parent) is not None:
+        before = node.vector
+        node.rise(gain, level)
+        if node.heap:
+            heapq.heapreplace(parent.heap, node.key())
+        else:
+            heapq.heappop(parent.heap)
+        if parent.parent is None:
+            return  # nobody asks what the whole tree counts as
+        after = node.vector
+        gain = (after[0] - before[0], after[1] - before[1], after[2] - before[2], after[3] - before[3])
+        level = max(after) / node.weight
+        node = parent

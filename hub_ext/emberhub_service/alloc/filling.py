@@ -16,7 +16,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
-from .fairness import Job, Node
+from .fairness import Job, Node, block, rise
 from .ledger import Ledger
 
 __all__ = ["Due", "Filling"]
@@ -175,27 +175,37 @@ class Filling:
         root = self.root
         heap = root.heap if able and root.open(able) else []
         plain, one, due = self._plain, self._one, self.due.append
-        while heap:
+        alive = {(job.kind, job.places): job for job in able}  # one of each sort that may be given more
+        while heap and alive:
             job = heap[0][2]
             node = job.parent
             if job.gang > 1 or job.fifo or node is None or node.parent is not root:
-                self._step(job, guaranteed=guaranteed)
-            elif (guaranteed and not _within(job)) or (pool := plain(job) if job.plain else one(job)) < 0:
-                _block(job)
-            else:
+                if self._step(job, guaranteed=guaranteed):
+                    continue
+            elif (not guaranteed or _within(job)) and (pool := plain(job) if job.plain else one(job)) >= 0:
                 if job.fair >= job.live:
                     due((job, 1, pool))
                 if guaranteed:
                     _use(job, 1)
                 _climb(heap, node, job)
+                continue
+            block(job)
+            if (job.kind, job.places) in alive and self._hopeless(job):
+                alive = {sort: other for sort, other in alive.items() if not self._hopeless(other)}
 
-    def _step(self, job: Job, *, guaranteed: bool) -> None:
-        """Serve a cluster's next step, or take it out of the running."""
+    def _step(self, job: Job, *, guaranteed: bool) -> bool:
+        """Serve a cluster's next step; False if it cannot be."""
         before = job.fair
         if (not guaranteed or _within(job)) and self.place(job):
-            _rise(job, job.fair - before)
-        else:
-            _block(job)
+            rise(job, job.fair - before)
+            return True
+        return False
+
+    def _hopeless(self, job: Job) -> bool:
+        """Whether no cluster of this kind and these pools is given another executor in a round: room only falls."""
+        if job.guards and not _within(job, 1):
+            return True
+        return all(self.ledger.tight(job.need, job.accounts[pool]) >= 0 for pool in job.places)
 
 
 def _use(job: Job, count: int) -> None:
@@ -209,11 +219,11 @@ def _use(job: Job, count: int) -> None:
             left[3] -= d * count
 
 
-def _within(job: Job) -> bool:
-    """Whether the next step fits in what is left of a guarantee above it."""
+def _within(job: Job, count: int = 0) -> bool:
+    """Whether so many executors, or the next step, fit in what is left of a guarantee above it."""
     a, b, c, d = job.need
     if job.gang > 1:
-        count = job.step
+        count = count or job.step
         a, b, c, d = a * count, b * count, c * count, d * count
     for left in job.guards:
         if left[0] >= a and left[1] >= b and left[2] >= c and left[3] >= d:
@@ -223,28 +233,8 @@ def _within(job: Job) -> bool:
     return True
 
 
-def _block(job: Job) -> None:
-    """A cluster can be served no more: it leaves its parent's heap, and so does a parent that has none left."""
-    node = job.parent
-    while node is not None:
-        heapq.heappop(node.heap)
-        parent = node.parent
-        if node.heap:
-            _renew(node)
-            return
-        node = parent
-
-
-def _renew(node: Node) -> None:
-    """The best child of a node has changed: so does its own place, all the way up."""
-    parent = node.parent
-    while parent is not None:
-        heapq.heapreplace(parent.heap, node.key())
-        node, parent = parent, parent.parent
-
-
 def _climb(heap: list[tuple[float, int, Job]], node: Node, job: Job) -> None:
-    """`_rise` for the common step: of one executor, in a child of the root whose heap this is."""
+    """`rise` for the common step: of one executor, in a child of the root whose heap this is."""
     share, gain, below = job.share, job.shares, node.heap
     fair = job.fair = job.fair + 1
     if fair < job.demand:
@@ -268,33 +258,3 @@ def _climb(heap: list[tuple[float, int, Job]], node: Node, job: Job) -> None:
         gain = job.shares
         cores, memory = low[0] + gain[0], low[1] + gain[1]
         heapq.heapreplace(heap, ((cores if cores > memory else memory) / node.weight - node.boost, rank, job))
-
-
-def _rise(job: Job, count: int) -> None:
-    """A step was made: the levels above it rise, and each node takes its new place."""
-    node = job.parent
-    assert node is not None
-    gain, fair = job.shares, job.fair
-    if count != 1:
-        gain = (gain[0] * count, gain[1] * count, gain[2] * count, gain[3] * count)
-    level = fair * job.share
-    if fair >= job.demand:
-        heapq.heappop(node.heap)
-    elif job.fifo or fair < job.gang:
-        heapq.heapreplace(node.heap, job.key())
-    else:
-        key = ((fair + 1) * job.share - job.boost, job.rank if fair < job.live else job.rank_new, job)
-        heapq.heapreplace(node.heap, key)
-    while (parent := node.parent) is not None:
-        before = node.vector
-        node.rise(gain, level)
-        if node.heap:
-            heapq.heapreplace(parent.heap, node.key())
-        else:
-            heapq.heappop(parent.heap)
-        if parent.parent is None:
-            return  # nobody asks what the whole tree counts as
-        after = node.vector
-        gain = (after[0] - before[0], after[1] - before[1], after[2] - before[2], after[3] - before[3])
-        level = max(after) / node.weight
-        node = parent

@@ -20,6 +20,8 @@ from .reach import Reach, pools_for
 
 __all__ = ["Field", "gather"]
 
+_SEEN = attrgetter("pool", "since", "reclaiming")
+
 
 @dataclass(slots=True, eq=False)
 class Field:
@@ -101,8 +103,8 @@ def gather(snapshot: Snapshot) -> Field:
         alike = (job.need, job.reach, job.caps, job.guarantees)
         job.kind = kinds.setdefault(alike, len(kinds))
         work.jobs.append(job)
-    _rank(work)
     _hang(work, leaves)
+    _rank(work)
     for job in work.jobs:
         for guarantee in job.guarantees:
             guarantee.add(job.need, job.live)
@@ -160,10 +162,10 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int], sizes: dict[Amoun
     shares, share = sizes[need]
     held = [executor for executor in cluster.executors if not executor.revoked]
     leaving, live = len(cluster.executors) - len(held), len(held)
-    names = [executor.pool for executor in held]
+    names, since, marks = zip(*map(_SEEN, held), strict=True) if held else ((), (), ())
     counts = {name: names.count(name) for name in dict.fromkeys(names)}
-    began = min([executor.since for executor in held], default=math.inf) - work.snapshot.rules.executor_start
-    marked = live - [executor.reclaiming for executor in held].count(None)
+    began = min(since, default=math.inf) - work.snapshot.rules.executor_start
+    marked = live - marks.count(None)
     for promise in cluster.promises:
         live += promise.executors
         counts[promise.pool] = counts.get(promise.pool, 0) + promise.executors
@@ -231,11 +233,11 @@ def _rank(work: Field) -> None:
 
 
 def _hang(work: Field, leaves: dict[str, tuple[Node, tuple[int, ...]]]) -> None:
-    """Hang the clusters into the tree: under their users where a leaf shares by user (B, C, E)."""
+    """Hang the clusters, by id, into the tree: under their users where a leaf shares by user (B, C, E)."""
     rules = work.snapshot.rules
     mean = math.fsum(job.share for job in work.jobs) / len(work.jobs) if work.jobs else 0.0
     mine: dict[tuple[str, str], list[Job]] = {}
-    for job in sorted(work.jobs, key=attrgetter("id")):
+    for job in work.jobs:
         if job.cluster.queue in leaves:
             mine.setdefault((job.cluster.queue, job.user), []).append(job)
     for (queue, user), jobs in sorted(mine.items()):

@@ -166,7 +166,7 @@ class _Reasons:
         """The smallest change to the request that would be served now, as a sentence."""
         if job.cluster.frozen:
             return ""
-        key = (job.need, job.reach, job.caps, job.gang, job.cluster.needs, job.cluster.pools)
+        key = (job.kind, job.gang, bool(job.cluster.needs))
         if key not in self._changes:
             self._changes[key] = self._change(job)
         return self._changes[key]
