@@ -11,7 +11,7 @@ from tests.support.browser import Windows, check_accessible, log_in
 from tests.support.hub import Hub, eventually
 from tests.support.lab import Notebook
 
-pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.spark, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.spark, pytest.mark.timeout(600)]
 
 FAST = 'conf: {spark.executor.extraJavaOptions: "-XX:TieredStopAtLevel=1"}'
 SITE = f"""
