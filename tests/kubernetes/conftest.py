@@ -35,7 +35,7 @@ MORE = """
       volume_mounts: [{{name: spark-local-dir-1, mountPath: /scratch}}]
 rules: {{min_hold: 1s, idle_after: 3s, think_time: 1s, reclaim_notice: 1s, deferral: 1s, credit_half_life: 0s}}
 clusters_per_user: 10
-heartbeat: 1s
+heartbeat: 3s
 """
 
 
@@ -49,12 +49,13 @@ def kubeconfig() -> Iterator[str]:
 def a_namespace(kubeconfig: str) -> Iterator[Kube]:
     """A namespace with the rights that Emberhub needs."""
     kube = Kube(kubeconfig, f"emberhub-test-{secrets.token_hex(4)}", image("spark"))
-    kube.run("create", "namespace", kube.namespace)
     try:
+        kube.run("create", "namespace", kube.namespace)
         kube.run("apply", "--kustomize", str(Path(ROOT) / "helm-values" / "cluster"))
         yield kube
     finally:
-        kube.run("delete", "namespace", kube.namespace, "--wait=false")
+        kube.run("delete", "namespace", kube.namespace, "--wait=false", check=False)
+        kube.close()
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ c.KubeSpawner.profile_list = []
 
 RULES = """
 rules: {min_hold: 1s, idle_after: 3s, think_time: 1s, reclaim_notice: 1s}
-heartbeat: 1s
+heartbeat: 3s
 """
 
 GAIA = """

@@ -15,11 +15,12 @@ import shlex
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import emberhub
 import emberhub.session
@@ -30,7 +31,7 @@ from .hub import Person, eventually
 from .site import Site
 
 ROOT = Path(__file__).parents[2]
-KINDS = "pods,secrets,services,configmaps,persistentvolumeclaims"
+KINDS = ("pods", "secrets", "services", "configmaps", "persistentvolumeclaims")
 
 
 class Kube:
@@ -38,6 +39,17 @@ class Kube:
 
     def __init__(self, kubeconfig: str, namespace: str, image: str) -> None:
         self.kubeconfig, self.namespace, self.image = kubeconfig, namespace, image
+        # What is looked at ten times a second is asked by HTTP: a kubectl each time would keep a core busy.
+        self._proxy = subprocess.Popen(
+            ["kubectl", f"--kubeconfig={kubeconfig}", "proxy", "--port=0"], stdout=subprocess.PIPE, text=True
+        )
+        assert self._proxy.stdout is not None
+        self._api = f"http://{self._proxy.stdout.readline().split()[-1]}/api/v1"
+
+    def close(self) -> None:
+        """No more questions."""
+        self._proxy.terminate()
+        self._proxy.communicate(timeout=30)
 
     def run(self, *arguments: str, given: str | None = None, check: bool = True, within: float = 120) -> str:
         """The output of one kubectl command, which takes so many seconds at most; `given` is its standard input."""
@@ -53,9 +65,12 @@ class Kube:
         return ran.stdout
 
     def get(self, kind: str, labels: str = "") -> list[dict[str, Any]]:
-        """Everything of this kind."""
-        chosen = [f"--selector={labels}"] if labels else []
-        items: list[dict[str, Any]] = json.loads(self.run("get", kind, "--output=json", *chosen))["items"]
+        """Everything of this kind, by its plural."""
+        where = kind if kind == "nodes" else f"namespaces/{self.namespace}/{kind}"
+        with urllib.request.urlopen(
+            f"{self._api}/{where}?{urlencode({'labelSelector': labels})}", timeout=60
+        ) as answer:
+            items: list[dict[str, Any]] = json.load(answer)["items"]
         return items
 
     def apply(self, *manifests: dict[str, Any]) -> None:
@@ -68,11 +83,11 @@ class Kube:
 
     def left(self) -> list[str]:
         """What carries Emberhub's or Spark's labels."""
-        ours = [
-            f"{each['kind']} {each['metadata']['name']}" for each in self.get(KINDS, "app.kubernetes.io/name=emberhub")
-        ]
-        sparks = [f"{each['kind']} {each['metadata']['name']}" for each in self.get(KINDS, "spark-app-selector")]
-        return sorted({*ours, *sparks})
+        labels = ("app.kubernetes.io/name=emberhub", "spark-app-selector")
+        found = {
+            f"{kind} {each['metadata']['name']}" for kind in KINDS for label in labels for each in self.get(kind, label)
+        }
+        return sorted(found)
 
     def advertise(self, node: str, resources: dict[str, str | None]) -> None:
         """Have a node say that it has so much of some resource, as a device plugin does."""
