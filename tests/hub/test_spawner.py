@@ -77,7 +77,10 @@ def test_a_server_started_by_rest_may_name_a_profile_and_reaches_the_service_wit
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert json.load(answer) == {"clusters": []}
-    assert stat.S_IMODE((hub.state / "homes" / "alice").stat().st_mode) == 0o700
+    home = hub.state / "homes" / "alice"
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert (home / ".sparkmagic" / "config.json").exists(), "sparkmagic works at once"
+    assert (home / ".local" / "share" / "jupyter" / "kernels" / "pysparkkernel" / "kernel.json").exists()
 
 
 @pytest.mark.parametrize("profile", ["huge", "staff", 7])
