@@ -161,7 +161,8 @@ def _first_values(form: dict[str, list[str]]) -> dict[str, Any]:
 def _choice(profile: Profile, *, checked: bool) -> str:
     name, title = html.escape(profile.name), html.escape(profile.title or profile.name)
     about = html.escape(profile.description)
-    size = html.escape(f"up to {profile.max} executors of {profile.executor}")
+    number = "1 executor" if profile.max == 1 else f"up to {profile.max} executors"
+    size = html.escape(f"{number} of {profile.executor}")
     return (
         f'<div class="radio"><label><input type="radio" name="profile" value="{name}"{" checked" if checked else ""}> '
         f"<strong>{title}</strong> {about} <small>({size})</small></label></div>"
