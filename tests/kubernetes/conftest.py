@@ -33,7 +33,7 @@ MORE = """
     pod:
       volumes: [{{name: spark-local-dir-1, hostPath: {{path: {scratch}}}}}]
       volume_mounts: [{{name: spark-local-dir-1, mountPath: /scratch}}]
-rules: {{min_hold: 1s, idle_after: 3s, think_time: 1s, reclaim_notice: 1s, deferral: 1s, credit_half_life: 0s}}
+rules: {{min_hold: 1s, idle_after: 8s, think_time: 1s, reclaim_notice: 1s, deferral: 1s, credit_half_life: 0s}}
 clusters_per_user: 10
 heartbeat: 3s
 """

@@ -14,7 +14,7 @@ from emberhub.wire import rest
 from tests.support.hub import Work, doze, eventually
 from tests.support.kube import KubeSite
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_three_people_share_four_executor_pods_and_blocks_move_when_one_is_taken
     assert len(list(shared.iterdir())) == 8
 
     # She goes on, or her executors would go before anybody else needs them.
-    jobs = [Work(hers, 30, 0.3, again=True, query=doze)]
+    jobs = [Work(hers, 120, 0.3, again=True, query=doze)]
     others = [bob.cluster(), carol.cluster()]
     jobs += [Work(cluster, 30, 0.3, again=True, query=doze) for cluster in others]
     eventually(
@@ -89,16 +89,17 @@ def test_tasks_know_their_gpu_and_who_finds_none_free_is_told_what_there_is(site
         return sum(range(tasks))
 
     people = [site.person(name) for name in ("alice", "bob", "carol")]
-    first, second, third = (person.cluster(profile="gpu", name="gpu") for person in people)
-    jobs = [Work(first, 60, 1.0, query=addresses)]
+    first = people[0].cluster(profile="gpu", name="gpu")
+    jobs = [Work(first, 90, 1.0, query=addresses)]
     eventually(lambda: "a free GPU" in people[0].see(first).message, "no node has one", 60)
     node = site.kube.get("nodes")[0]["metadata"]["name"]
     site.kube.advertise(node, {"nvidia.com/gpu": "2"})
     try:
-        jobs.append(Work(second, 60, 1.0, query=addresses))
+        jobs.append(Work(people[1].cluster(profile="gpu", name="gpu"), 90, 1.0, query=addresses))
         eventually(lambda: len(site.executors()) == 2, "two executors with a GPU each", 90)
         for pod in site.kube.pods("executor"):
             assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        third = people[2].cluster(profile="gpu", name="gpu")
         jobs.append(Work(third, 1, 1.0, query=addresses))
         unmet = eventually(lambda: people[2].see(third).unmet, "the third waits", 90)
         assert unmet.resource == "gpus", unmet

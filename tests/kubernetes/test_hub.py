@@ -16,7 +16,7 @@ import yaml
 from tests.support.hub import Person, ask_for_token, eventually
 from tests.support.kube import ROOT, Kube, a_kube_site, image
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
 PASSWORD = "a-password-for-tests-only"
 STARS = "/home/jovyan/star-data"

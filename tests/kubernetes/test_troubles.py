@@ -15,7 +15,7 @@ from tests.support.hub import Work, doze, eventually
 from tests.support.kube import KubeSite
 from tests.support.webhook import denying
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.timeout(600)]
 
 
 KILL = "for p in /proc/[0-9]*; do grep -qz [K]ubernetesExecutorBackend $p/cmdline && kill -9 ${p#/proc/}; done; true"
