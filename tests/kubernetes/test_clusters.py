@@ -102,7 +102,7 @@ def test_tasks_know_their_gpu_and_who_finds_none_free_is_told_what_there_is(site
         third = people[2].cluster(profile="gpu", name="gpu")
         jobs.append(Work(third, 1, 1.0, query=addresses))
         unmet = eventually(lambda: people[2].see(third).unmet, "the third waits", 90)
-        assert unmet.resource == "gpus", unmet
+        assert unmet.resource == "milligpus", unmet
         assert "GPU" in unmet.reason, unmet
         assert unmet.cheapest, unmet
         first.stop()
