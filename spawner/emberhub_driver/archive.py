@@ -211,8 +211,9 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     os.umask(0o077)
-    # Ended with the engine, it takes its files and its JVM with it.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    # Ended early, it takes its files and its JVM with it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     if "--patient" in sys.argv[1:]:
         os.nice(19)
     try:
@@ -220,6 +221,9 @@ def main() -> int:
     except (EmberhubError, subprocess.SubprocessError, OSError) as error:
         log.error("the class-data archives were not made: %s", error)
         return 1
+    except SystemExit as ended:
+        # At once: at an orderly exit, Spark's client would look for its JVM for minutes.
+        os._exit(int(str(ended)))
     log.info("class-data archives: %s", found.driver or "another process is making them")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import psutil
@@ -165,19 +166,30 @@ async def test_spark_runs_on_the_runtime_of_the_wheel_where_the_machine_has_no_j
     assert str(tmp_path) not in command_lines()
 
 
+def trains(cache: Path) -> bool:
+    """Whether the archives are being trained for this cache, and have come to the executor's part."""
+    return any(str(cache) in line and "ExecutorBackend" in line for line in command_lines().splitlines())
+
+
 async def test_an_engine_that_is_stopped_while_it_trains_the_archives_leaves_nothing_of_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMBERHUB_CACHE", str(tmp_path / "cache"))
     backend = LocalBackend(tmp_path / "b", {"main": SHAPE})
     await backend.open(lambda _driver: None)
-
-    def trains() -> bool:
-        return any(str(tmp_path) in line and "ExecutorBackend" in line for line in command_lines().splitlines())
-
-    await eventually(trains, "the executor of the training runs", within=120)
+    await eventually(lambda: trains(tmp_path / "cache"), "the executor of the training runs", within=120)
     await backend.shutdown()
     assert str(tmp_path) not in command_lines()
+
+
+async def test_a_training_that_is_broken_off_does_not_look_for_the_spark_that_it_has_ended(tmp_path: Path) -> None:
+    training = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "emberhub_driver.archive"), env={**os.environ, "EMBERHUB_CACHE": str(tmp_path)}
+    )
+    await eventually(lambda: list(tmp_path.glob("archives/training-*/rows")), "its queries run", within=120)
+    training.terminate()
+    assert await asyncio.wait_for(training.wait(), 30) == 128 + signal.SIGTERM
+    assert [each.name for each in (tmp_path / "archives").iterdir() if each.is_dir()] == []
 
 
 async def test_the_engine_ends_when_no_service_has_come_back_for_a_while(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ class Hub:
                 start_new_session=True,
             )
         try:
-            text = eventually(self._welcome, "the hub tells its address", 120)
+            # The first hub on a machine prepares Java's archives first.
+            text = eventually(self._welcome, "the hub tells its address", 300)
         except BaseException:
             self.end()
             raise
