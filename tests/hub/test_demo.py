@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = [pytest.mark.hub, pytest.mark.spark, pytest.mark.timeout(600)]
 
-LIMIT = 400
+LIMIT = 560
 
 
 def marked(state: Path) -> list[psutil.Process]:

@@ -55,7 +55,7 @@ async def test_an_adopted_driver_that_dies_is_noticed(place: Place) -> None:
 
 async def test_two_services_do_not_use_one_directory(place: Place) -> None:
     second = LocalBackend(place.directory, {"main": Resources.of(cores=4, memory="8G")})
-    with pytest.raises(StartFailed, match="another service"):
+    with pytest.raises(StartFailed, match="Another service"):
         await second.open(lambda _driver: None)
 
 

@@ -76,7 +76,7 @@ class ServiceInTest:
         kind: type[M],
         holds: Callable[[M], bool] = lambda _message: True,
         *,
-        within: float = 60.0,
+        within: float = 120.0,
         after: int = 0,
     ) -> M:
         """The first message of this kind for which `holds`, among those from the `after`-th on."""

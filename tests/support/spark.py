@@ -47,11 +47,11 @@ class Cluster:
         assert report.endpoint is not None
         return report.endpoint
 
-    async def has(self, count: int, within: float = 60.0) -> wire.Report:
+    async def has(self, count: int, within: float = 120.0) -> wire.Report:
         """Wait until it has exactly so many executors, from now on."""
         return await self.until(lambda report: len(report.executors) == count, within)
 
-    async def until(self, holds: Callable[[wire.Report], bool], within: float = 60.0) -> wire.Report:
+    async def until(self, holds: Callable[[wire.Report], bool], within: float = 120.0) -> wire.Report:
         # The last report counts too: nothing is sent while nothing changes.
         after = max(self.since, self.service.count(self.id) - 1)
         return await self.service.until(self.id, wire.Report, holds, within=within, after=after)
@@ -108,14 +108,14 @@ class Place:
         await self.backend.start(spec)
         return Cluster(spec, self.service, since)
 
-    async def ended(self, cluster: Cluster, within: float = 60.0) -> Driver:
+    async def ended(self, cluster: Cluster, within: float = 120.0) -> Driver:
         """The backend's word that this driver has ended."""
         return await eventually(
             lambda: next((each for each in self.ends if each.cluster == cluster.id), None), f"{cluster.id} ends", within
         )
 
 
-async def eventually(look: Callable[[], Any], what: str, within: float = 60.0) -> Any:
+async def eventually(look: Callable[[], Any], what: str, within: float = 120.0) -> Any:
     """Wait until `look` returns something true, and return that."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within):
