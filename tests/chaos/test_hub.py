@@ -15,6 +15,7 @@ from emberhub_service.commands.leftovers import ENV_STATE
 from emberhub_service.commands.localhub import prepare
 
 from tests.support.hub import Hub, Work, a_site, doze
+from tests.support.processes import line_of
 
 from .conftest import soon
 
@@ -105,7 +106,7 @@ def test_where_the_hub_of_emberhub_up_is_killed_all_ends_and_the_terminal_says_w
         alice = hub.person("alice")
         hers = alice.cluster()
         assert doze(hers, 4, 0.1) == 6
-        daemon = next(each for each in hub.processes() if "jupyterhub" in each.cmdline())
+        daemon = next(each for each in hub.processes() if "jupyterhub" in line_of(each))
         daemon.send_signal(signal.SIGKILL)
         assert hub.process.wait(120) == 1
         said = hub.output.read_text()

@@ -14,6 +14,8 @@ import nbformat
 import psutil
 import pytest
 
+from tests.support.processes import line_of
+
 pytestmark = [pytest.mark.hub, pytest.mark.spark, pytest.mark.timeout(600)]
 
 LIMIT = 560
@@ -111,7 +113,7 @@ def test_ctrl_c_in_the_middle_leaves_no_process_even_if_it_comes_twice(demo: Dem
 
 def test_a_failure_in_the_middle_is_told_and_leaves_no_process(demo: Demo) -> None:
     demo.wait_until_it_says("cell 1 of")
-    hub = next(process for process in marked(demo.state) if "jupyterhub" in process.cmdline())
+    hub = next(process for process in marked(demo.state) if "jupyterhub" in line_of(process))
     hub.kill()
     assert demo.process.wait(LIMIT) == 1, demo.output.read_text()
     assert marked(demo.state) == []

@@ -14,6 +14,7 @@ import pytest
 from emberhub_service.commands.visitor import Visitor
 
 from tests.support.hub import Hub, eventually
+from tests.support.processes import environment_of
 
 pytestmark = [pytest.mark.hub, pytest.mark.spark]
 
@@ -55,11 +56,8 @@ def server_of(hub: Hub, user: str) -> psutil.Process:
 
     def look() -> psutil.Process | None:
         for process in hub.processes():
-            try:
-                if process.environ().get("JUPYTERHUB_USER") == user:
-                    return process
-            except psutil.Error:
-                continue
+            if environment_of(process).get("JUPYTERHUB_USER") == user:
+                return process
         return None
 
     return eventually(look, f"{user}'s server runs")
@@ -88,7 +86,7 @@ def test_a_profile_that_a_user_may_not_have_is_refused_with_those_that_they_may(
     status, body = ask_hub(hub, "bob", "POST", "/hub/api/users/bob/server", {"user_options": {"profile": profile}})
     assert status == 400
     assert "choose one of small, big" in json.loads(body)["message"]
-    assert not any(process.environ().get("JUPYTERHUB_USER") == "bob" for process in hub.processes())
+    assert not any(environment_of(process).get("JUPYTERHUB_USER") == "bob" for process in hub.processes())
 
 
 def test_the_page_that_starts_a_server_offers_the_user_s_profiles(hub: Hub) -> None:

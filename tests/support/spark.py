@@ -19,6 +19,7 @@ from emberhub_spawner.local import LocalBackend
 from emberhub_spawner.local.processes import marked
 
 from .agents import ServiceInTest
+from .processes import line_of
 
 SHAPE = Resources.of(cores=1, memory="1G")
 _numbers = itertools.count(1)
@@ -128,17 +129,13 @@ async def eventually(look: Callable[[], Any], what: str, within: float = 120.0) 
 
 def python_of(cluster: Cluster) -> psutil.Process:
     """The driver's Python process."""
-    return next(each for each in cluster.processes() if "emberhub_driver" in each.cmdline())
+    return next(each for each in cluster.processes() if "emberhub_driver" in line_of(each))
 
 
 def executors_of(cluster: Cluster) -> list[psutil.Process]:
-    return [each for each in cluster.processes() if "CoarseGrainedExecutorBackend" in " ".join(each.cmdline())]
+    return [each for each in cluster.processes() if "CoarseGrainedExecutorBackend" in " ".join(line_of(each))]
 
 
 def command_lines() -> str:
     """Of every process on this machine."""
-    lines = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            lines.append(" ".join(process.cmdline()))
-    return "\n".join(lines)
+    return "\n".join(" ".join(line_of(process)) for process in psutil.process_iter())

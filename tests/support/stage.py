@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 import psutil
 from emberhub_service.api.identity import ACCESS
+from emberhub_service.commands import leftovers
 from emberhub_service.commands.leftovers import ENV_STATE
 from emberhub_service.commands.localhub import prepare
 from emberhub_service.commands.supervisor import answers
@@ -196,9 +198,6 @@ class Stage:
         try:
             self._process.wait(60)
         finally:
-            for process in psutil.process_iter():
-                try:
-                    if process.environ().get(ENV_STATE) == str(self.hub.state):
-                        process.kill()
-                except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-                    continue
+            for process in leftovers.processes(self.hub.state):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()

@@ -17,6 +17,7 @@ from emberhub.wire import rest
 
 from tests.support.browser import Windows, chromium, log_in
 from tests.support.hub import Hub, a_site, busy
+from tests.support.processes import environment_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
@@ -66,7 +67,7 @@ def test_no_token_is_on_a_command_line_in_a_log_or_in_a_url(hub: Hub, clean: Non
         secrets.add(person.ask("GET", f"clusters/{cluster.id}/connection")[1]["token"])
     names = re.compile(r"TOKEN|SECRET|PASSWORD")
     for process in hub.processes():
-        secrets.update(value for key, value in process.environ().items() if names.search(key) and len(value) > 12)
+        secrets.update(value for key, value in environment_of(process).items() if names.search(key) and len(value) > 12)
     assert len(secrets) >= 8, "agents' and Spark's own secrets are among them"
 
     for process in psutil.process_iter(["cmdline"]):

@@ -6,6 +6,7 @@ import emberhub
 import pytest
 
 from tests.support.hub import Hub, a_site, eventually
+from tests.support.processes import line_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
@@ -33,7 +34,7 @@ def test_a_session_goes_on_after_its_cluster_was_parked(
     assert numbers.count() == 8
     eventually(lambda: alice.see(cluster).state == "stopped", "the driver is stopped", 90)
     assert "parked after 12 seconds without work" in alice.see(cluster).message
-    assert not [each for each in hub.processes() if each.cmdline()[-1:] == ["emberhub_driver"]]
+    assert not [each for each in hub.processes() if line_of(each)[-1:] == ["emberhub_driver"]]
 
     assert numbers.count() == 8
     assert alice.see(cluster).generation == 2
