@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ class Place:
         return await self.backend.open(self.ends.append)
 
     async def start(self, *, cluster: str | None = None, generation: int = 1, **changes: Any) -> Cluster:
-        name = cluster or f"cluster-{next(_numbers)}"
+        # What belongs to a cluster is found by this name, on the whole machine: other tests run beside.
+        name = cluster or f"cluster-{os.getpid()}-{next(_numbers)}"
         spec = DriverSpec(
             **{
                 "cluster": name,
