@@ -101,6 +101,7 @@ def driver_properties(config: DriverConfig, *, secret: str, executor_archive: st
         }
         | _authenticated(secret, config.spark_secret_file)
         | _driven_from_outside()
+        | _fallback(config)
         | _connect(config.host, config.connect_port)
     )
 
@@ -144,6 +145,20 @@ def _driven_from_outside() -> dict[str, str]:
         "spark.storage.decommission.replicationReattemptInterval": "2s",
         "spark.executor.decommission.forceKillTimeout": f"{REVOKE_LIMIT}s",
         "spark.standalone.executorRemoveDelayOnDisconnection": "300ms",
+    }
+
+
+def _fallback(config: DriverConfig) -> dict[str, str]:
+    """Where the shuffle blocks of a cluster's only executor go when it goes: on one machine, the next can read them.
+
+    Without it, a query longer than a turn would begin again in each turn. Spark uses it only where no other executor
+    is there to take the blocks.
+    """
+    if not config.master.startswith("spark://"):
+        return {}
+    return {
+        "spark.storage.decommission.fallbackStorage.path": f"file://{config.directory}/fallback/",
+        "spark.storage.decommission.fallbackStorage.cleanUp": "true",
     }
 
 

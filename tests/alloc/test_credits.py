@@ -49,7 +49,7 @@ def a_pair(lender: float, borrower: float) -> Snapshot:
 
 
 def test_who_lent_is_served_first() -> None:
-    assert decide(a_pair(60.0, -60.0)).plan.fair == {"lender": 6, "borrower": 2}
+    assert decide(a_pair(180.0, -180.0)).plan.fair == {"lender": 6, "borrower": 2}
 
 
 def test_credit_never_takes_anybodys_only_executor() -> None:
@@ -57,7 +57,7 @@ def test_credit_never_takes_anybodys_only_executor() -> None:
 
 
 def test_less_than_an_executors_worth_of_credit_changes_nothing() -> None:
-    assert decide(a_pair(29.0, -29.0)).plan.fair == {"lender": 4, "borrower": 4}
+    assert decide(a_pair(89.0, -89.0)).plan.fair == {"lender": 4, "borrower": 4}
 
 
 def test_credits_sum_to_nothing_and_fade() -> None:

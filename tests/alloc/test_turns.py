@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 from emberhub_service.alloc.model import Promise, Rules, Snapshot, User
+from emberhub_service.alloc.rotation import wait_bound
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,29 @@ def test_a_user_waits_no_longer_than_the_bound(users: int, executors: int) -> No
     bound = RULES.rotation_quantum * turns + RULES.reclaim_notice + RULES.executor_start
     going = turns * (DRAIN + 1.0) + 2.0  # each turn: a revoked executor goes, and the world plans once a second
     assert max(longest_waits(world, 300).values()) <= bound + going
+
+
+@pytest.mark.parametrize(("users", "executors"), [(6, 3), (30, 8), (9, 8), (5, 1)])
+def test_a_newcomer_waits_for_a_third_of_the_turns(users: int, executors: int) -> None:
+    rules = msgspec.structs.replace(RULES, rotation_quantum=60.0)
+    world = World(a_class(users, executors, rules), checked=False)
+    turns = math.ceil((users - executors) / executors)
+    bound = wait_bound(users - executors, executors, rules, newcomers=True)
+    assert bound == 20.0 * turns + rules.reclaim_notice + rules.executor_start
+    waiting = {cluster.id for cluster in world.snapshot.clusters}
+    while waiting:
+        world.step()
+        world.wait(1.0)
+        waiting -= {name for name in waiting if world.running(name)}
+        assert world.snapshot.now <= bound + turns * (DRAIN + 1.0) + 2.0, waiting
+
+
+def test_a_short_query_does_not_wait_for_a_whole_turn_of_somebody_who_works_for_long() -> None:
+    holder = a_cluster("h").wanting(5).holding(1, since=NOW - 40)
+    site = a_site(a_pool(cores=1, memory="1G"), holder, User("h", recent=200.0), a_cluster("w").wanting(1))
+    for had, asked in ((0.0, ["h-0"]), (60.0, ["h-0"]), (140.0, [])):
+        waiting = User("w", recent=had, waiting_since=NOW - 25)
+        assert decide(msgspec.structs.replace(site, users=(*site.users, waiting))).asked() == asked, had
 
 
 @pytest.mark.parametrize("half_life", [600.0, 0.0])

@@ -11,7 +11,7 @@ def a_context(policy: str = "ember", **changes: object) -> Context:
         "policy": policy,
         "tuning": "plain",
         "executors": 4,
-        "quantum": 30.0 if policy == "ember" else None,
+        "quantum": 90.0 if policy == "ember" else None,
         "notice": 5.0,
         "memory": 3 << 30,
         "memory_rss": 4 << 30,

@@ -11,26 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
+from emberhub_service.commands import leftovers
 
 from tests.support.processes import line_of
 
 pytestmark = [pytest.mark.hub, pytest.mark.spark, pytest.mark.timeout(600)]
 
 LIMIT = 560
-
-
-def marked(state: Path) -> list[psutil.Process]:
-    """Every live process that carries the mark of this hub."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("EMBERHUB_STATE") == str(state) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 class Demo:
@@ -68,7 +56,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     if started.process.poll() is None:
         started.process.send_signal(signal.SIGINT)
         started.process.wait(LIMIT)
-    for process in marked(started.state):
+    for process in leftovers.processes(started.state):
         process.kill()
 
 
@@ -90,7 +78,7 @@ def test_the_demo_runs_the_example_through_a_real_hub_and_leaves_nothing(demo: D
     said = json.dumps(executed)
     assert "Cluster main is ready" in said
     assert '"output_type": "error"' not in said
-    assert marked(demo.state) == []
+    assert leftovers.processes(demo.state) == []
     # No token and no password where others may look: what the demo, the hub and the drivers write.
     secrets = {(demo.state / name).read_text().strip() for name in ("password", "admin-password")}
     for log in (demo.output, *demo.state.rglob("*.log")):
@@ -100,23 +88,23 @@ def test_the_demo_runs_the_example_through_a_real_hub_and_leaves_nothing(demo: D
 
 def test_ctrl_c_in_the_middle_leaves_no_process_even_if_it_comes_twice(demo: Demo) -> None:
     demo.wait_until_it_says("cell 3 of")
-    assert any("java" in process.name() for process in marked(demo.state)), "Spark runs by now, and is marked"
+    assert any("java" in process.name() for process in leftovers.processes(demo.state)), "Spark runs, and is marked"
     demo.process.send_signal(signal.SIGINT)
     demo.wait_until_it_says("Stopping the hub")
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(LIMIT) == 130, demo.output.read_text()
     assert "Still stopping" in demo.output.read_text()
-    assert marked(demo.state) == []
+    assert leftovers.processes(demo.state) == []
     facts = demo.read_facts()
     assert (facts["ok"], facts["error"], facts["processes_left"]) == (False, "interrupted", 0)
 
 
 def test_a_failure_in_the_middle_is_told_and_leaves_no_process(demo: Demo) -> None:
     demo.wait_until_it_says("cell 1 of")
-    hub = next(process for process in marked(demo.state) if "jupyterhub" in line_of(process))
+    hub = next(process for process in leftovers.processes(demo.state) if "jupyterhub" in line_of(process))
     hub.kill()
     assert demo.process.wait(LIMIT) == 1, demo.output.read_text()
-    assert marked(demo.state) == []
+    assert leftovers.processes(demo.state) == []
     facts = demo.read_facts()
     assert facts["ok"] is False
     assert "the hub ended by itself" in str(facts["error"])

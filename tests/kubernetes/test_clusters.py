@@ -11,7 +11,7 @@ import emberhub.session
 import pytest
 from emberhub.wire import rest
 
-from tests.support.hub import Work, doze, eventually
+from tests.support.hub import Work, doze, eventually, remember
 from tests.support.kube import KubeSite
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.timeout(600)]
@@ -21,24 +21,6 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.timeout(600
 def clean(site: KubeSite) -> Iterator[None]:
     yield
     site.clear()
-
-
-def remember(cluster: emberhub.Cluster, marks: Path, partitions: int) -> Any:
-    """A cached table, each of whose partitions leaves a mark in a shared directory whenever it is computed."""
-    directory = str(marks)
-
-    def compute(rows: Iterator[Any]) -> Iterator[Any]:
-        from pathlib import Path
-        from uuid import uuid4
-
-        for each in rows:
-            for number in each.id:
-                Path(directory, f"{number}-{uuid4().hex}").touch()
-            yield each
-
-    table = cluster.spark.range(0, partitions, 1, partitions).mapInPandas(compute, "id long").cache()
-    assert table.count() == partitions
-    return table
 
 
 def test_three_people_share_four_executor_pods_and_blocks_move_when_one_is_taken(site: KubeSite, shared: Path) -> None:

@@ -102,6 +102,55 @@ async def test_revoking_an_executor_moves_its_cached_blocks_and_nothing_is_compu
     await place.backend.stop(cluster.id, 10)
 
 
+async def test_the_only_executor_goes_and_what_it_shuffled_is_there_for_the_next(place: Place) -> None:
+    """Where users take turns with one executor each, no other of their own can take its shuffle blocks over."""
+    cluster = await place.start()
+    session = await asyncio.to_thread(cluster.session, await cluster.ready())
+    marks, reached, gate = (place.directory / name for name in ("maps", "reached", "gate"))
+    marks.mkdir()
+    computed, arrived, opened = str(marks), str(reached), str(gate)
+
+    def compute(rows: Any) -> Any:
+        from pathlib import Path
+        from uuid import uuid4
+
+        Path(computed, uuid4().hex).touch()
+        for each in rows:
+            each["text"] = [f"{number:064}" for number in each.id]
+            yield each
+
+    def wait(rows: Any) -> Any:
+        import time
+        from pathlib import Path
+
+        Path(arrived).touch()
+        while not Path(opened).exists():
+            time.sleep(0.05)
+        yield from rows
+
+    def work() -> Any:
+        maps = session.range(400_000, numPartitions=8).mapInPandas(compute, "id long, text string")
+        reduced = maps.repartition(4, "id").mapInPandas(wait, "id long, text string")
+        return reduced.selectExpr("count(*)", "sum(id)", "sum(length(text))", "max(text)").first()
+
+    query = in_background(work)
+    await cluster.told(wire.Target(1))
+    report = await cluster.has(1)
+    first = report.executors[0].id
+    await eventually(lambda: reached.exists(), "every map has run, and a reduce task reads")
+    assert len(list(marks.iterdir())) == 8
+    await cluster.told(wire.Revoke((first,), 0, "somebody waits"))
+    await cluster.until(lambda report: any(each.decommissioning for each in report.executors))
+    gate.touch()
+    await cluster.has(0)
+    await cluster.told(wire.Target(1))
+    answer = await asyncio.wait_for(query, 90)
+    assert tuple(answer) == (400_000, 399_999 * 200_000, 64 * 400_000, f"{399_999:064}")
+    assert len(list(marks.iterdir())) == 8, "a map was computed again"
+    await asyncio.to_thread(session.stop)
+    await place.backend.stop(cluster.id, 10)
+
+
 async def test_killing_the_drivers_python_ends_its_jvm_and_its_executors(place: Place) -> None:
     cluster = await place.start()
     await cluster.ready()

@@ -265,3 +265,21 @@ def doze(cluster: emberhub.Cluster, tasks: int, seconds: float) -> int:
     nap = f"reflect('java.lang.Thread', 'sleep', bigint({seconds * 1000:.0f})) AS slept"
     rows = cluster.spark.range(0, tasks, 1, tasks).selectExpr("id", nap).collect()
     return sum(row.id for row in rows)
+
+
+def remember(cluster: emberhub.Cluster, marks: Path, partitions: int) -> Any:
+    """A cached table, each of whose partitions leaves a mark in a shared directory whenever it is computed."""
+    directory = str(marks)
+
+    def compute(rows: Iterator[Any]) -> Iterator[Any]:
+        from pathlib import Path
+        from uuid import uuid4
+
+        for each in rows:
+            for number in each.id:
+                Path(directory, f"{number}-{uuid4().hex}").touch()
+            yield each
+
+    table = cluster.spark.range(0, partitions, 1, partitions).mapInPandas(compute, "id long").cache()
+    assert table.count() == partitions
+    return table

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import emberhub
 import nbformat
@@ -13,7 +11,7 @@ import pytest
 from emberhub.wire import rest
 from nbclient import NotebookClient
 
-from tests.support.hub import Hub, Person, Work, a_site, busy, eventually
+from tests.support.hub import Hub, Person, Work, a_site, busy, eventually, remember
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
@@ -30,24 +28,6 @@ rules: {rotation_quantum: 10s, min_hold: 1s, idle_after: 5s, reclaim_notice: 2s,
 def running(person: Person, cluster: emberhub.Cluster) -> int:
     """Executors that run and stay."""
     return sum(not each.decommissioning for each in person.see(cluster).running)
-
-
-def remember(cluster: emberhub.Cluster, marks: Path, partitions: int) -> Any:
-    """A cached table, each of whose partitions leaves a mark in a directory whenever it is computed."""
-    directory = str(marks)
-
-    def compute(rows: Iterator[Any]) -> Iterator[Any]:
-        from pathlib import Path
-        from uuid import uuid4
-
-        for each in rows:
-            for number in each.id:
-                Path(directory, f"{number}-{uuid4().hex}").touch()
-            yield each
-
-    table = cluster.spark.range(0, partitions, 1, partitions).mapInPandas(compute, "id long").cache()
-    assert table.count() == partitions
-    return table
 
 
 def test_two_busy_users_share_equally_lend_and_get_back_without_losing_anything(

@@ -29,7 +29,7 @@ from .model import Plan, Snapshot
 from .preemption import Victims
 from .reasons import refusals
 from .reservations import kept_free
-from .rotation import turn_order
+from .rotation import Turns, turn_order
 from .thinking import thinking
 
 __all__ = ["plan"]
@@ -93,7 +93,7 @@ def _plays(job: Job) -> bool:
     return not job.cluster.frozen and job.parent is not None
 
 
-def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list[int]]]:
+def _shares(work: Field, turns: Turns) -> tuple[Filling, int, dict[int, list[int]]]:
     """Fair shares; how many of the claims are for floors and guarantees; and what is kept for reservations (M)."""
     fixed = [job for job in work.jobs if not _plays(job)]
     players = [job for job in work.jobs if _plays(job)]
@@ -104,22 +104,23 @@ def _shares(work: Field, turns: list[Job]) -> tuple[Filling, int, dict[int, list
                 guarantee.left[kind] -= amount * job.live
     filling = Filling(work.root, work.held(work.ledger(), fixed))
     filling.floors(players)
-    if filling.all_fit(_unserved(work, turns)):  # no turns, so that an order of turns need not disturb the packing
-        turns = sorted(turns, key=lambda job: (-job.cluster.priority, job.id))
+    order = turns.order
+    if filling.all_fit(_unserved(work, order)):  # no turns, so that an order of turns need not disturb the packing
+        order = sorted(order, key=lambda job: (-job.cluster.priority, job.id))
     if work.guarantees:
-        filling.firsts(_unserved(work, turns), guaranteed=True)
+        filling.firsts(_unserved(work, order), guaranteed=True)
         filling.guarantees(players)
     promised = len(filling.due)
     kept = kept_free(work, filling.ledger)
-    filling.firsts(_unserved(work, turns))
+    filling.firsts(_unserved(work, order))
     filling.rest(players)
     return filling, promised, kept
 
 
-def _unserved(work: Field, turns: list[Job]) -> list[Job]:
+def _unserved(work: Field, order: list[Job]) -> list[Job]:
     """First steps of the users who have nothing in this filling yet (D)."""
     served = {job.user for job in work.jobs if job.fair}
-    return [job for job in turns if job.user not in served]
+    return [job for job in order if job.user not in served]
 
 
 def _soon(work: Field, ledger: Ledger) -> Ledger:

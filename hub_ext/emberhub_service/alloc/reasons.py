@@ -11,7 +11,7 @@ from .fairness import Job
 from .jobs import Field
 from .ledger import Ledger
 from .model import Refuse, Resources
-from .rotation import turn
+from .rotation import Turns, wait_bound
 
 __all__ = ["refusals"]
 
@@ -24,10 +24,10 @@ Why = tuple[str, str, str, float | None]
 """Rule, resource, sentence and estimate."""
 
 
-def refusals(work: Field, claims: Claims, left: Ledger, going: Mapping[str, int], turns: list[Job]) -> list[Refuse]:
+def refusals(work: Field, claims: Claims, left: Ledger, going: Mapping[str, int], turns: Turns) -> list[Refuse]:
     """A `Refuse` for each cluster that lacks executors after a plan, in the order in which they wait.
 
-    `left` is the room that filling left, `going` what the plan takes from each cluster, `turns` the order of rule D.
+    `left` is the room that filling left, `going` what the plan takes from each cluster, `turns` what rule D says.
     """
     reasons = _Reasons(work, claims, left, turns)
     lacking = []
@@ -40,13 +40,14 @@ def refusals(work: Field, claims: Claims, left: Ledger, going: Mapping[str, int]
 
 
 class _Reasons:
-    def __init__(self, work: Field, claims: Claims, left: Ledger, turns: list[Job]) -> None:
+    def __init__(self, work: Field, claims: Claims, left: Ledger, turns: Turns) -> None:
         self.work = work
         self.claims = claims
         self.left = left
         self.claim_order = {name: number for number, name in enumerate(claims.waits)}
-        self.turns = {job.id: number for number, job in enumerate(turns)}
-        self.served = sum(1 for job in turns if job.fair)
+        self.turns = {job.id: number for number, job in enumerate(turns.order)}
+        self.newcomers = turns.newcomers
+        self.served = sum(1 for job in turns.order if job.fair)
         self.holds = {job.user for job in work.jobs if job.fair}
         self.places: dict[tuple[str, str], int] = {}
         self._changes: dict[object, str] = {}
@@ -65,7 +66,7 @@ class _Reasons:
         rule, resource, reason, estimate = self._why(job)
         place = self.places[rule, resource] = self.places.get((rule, resource), 0) + 1
         if rule == "D":
-            estimate = self._turn(place)
+            estimate = self._turn(place, job)
         return Refuse(job.id, lacks, rule, resource, place, estimate, self._cheapest(job), reason)
 
     def _why(self, job: Job) -> Why:
@@ -128,10 +129,9 @@ class _Reasons:
         reason = f"It has its fair share: others who ask use the rest of the {_NAMES.get(resource, 'pool')}."
         return "C", resource, reason, None
 
-    def _turn(self, place: int) -> float:
-        rules = self.work.snapshot.rules
-        turns = -(-place // max(1, self.served))
-        return turn(rules) * turns + rules.reclaim_notice + rules.executor_start
+    def _turn(self, place: int, job: Job) -> float:
+        newcomer = job.user in self.newcomers
+        return wait_bound(place, self.served, self.work.snapshot.rules, newcomers=newcomer)
 
     def _short(self, job: Job, pool: int | None) -> str:
         """The resource that is shortest for its next executor, in a pool or in the best of its reach."""

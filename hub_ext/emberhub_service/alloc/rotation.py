@@ -1,47 +1,75 @@
 """Everyone before anyone's second, and turns where there are more users than executors (D).
 
 Each user who asks has one step before any user's second; this module says in which order. Where not all of them fit,
-the order makes turns:
+the order makes turns. A turn begins when a user's oldest executor was promised, and lasts for `turn` seconds, start and
+notice included: `rotation_quantum`, or as long as six starts where these take long. To a **newcomer** it is given up
+sooner, after `first_turn`, a third of that, or three starts. A newcomer is a user who has had next to nothing lately: less than half of
+`first_turn`, or than half of what those who hold executors have had on average. So a class that begins has its first
+results soon, and somebody with a short query does not wait for long ones; while those who all work for long hand
+executors on seldom, since each time costs a start, and the first query after it is slow. The order is:
 
 * first, users who wait past the bound below (a gang, or an executor larger than a turn sets free), longest first;
-* then users whose turn has not ended. A turn begins when a user's oldest executor was promised, and lasts for
-  `turn` seconds, start and notice included: `rotation_quantum`, or as long as six starts where these take long;
+* then users in their first third of a turn;
+* then newcomers who have waited for about so long, longest first;
+* then users whose turn has not ended, and the other newcomers, by who has had most lately: a newcomer goes before a
+  holder who has had at least `first_turn` more executor-seconds;
 * then users who have waited for a turn, longest first;
 * then everybody else by who has had most lately: a user who waits goes before a holder who has had at least a
-  turn more executor-seconds than the user. So a newcomer is served at once, while a user whose turn has just ended
-  does not take back what was given: executors do not pass round faster than they must.
+  turn more executor-seconds than the user. So a user whose turn has just ended does not take back what was given:
+  executors do not pass round faster than they must.
 
 **Bound.** Let W users wait and E executors be in reach that are neither floors nor in use under a guarantee, all of
 one size. A user is served within `turn` * ceil(W / E) seconds, plus `reclaim_notice` and `executor_start`
-once, plus, for each turn, the seconds that a revoked executor takes to be seen gone and the caller to plan again.
+once, plus, for each turn, the seconds that a revoked executor takes to be seen gone and the caller to plan again. If
+the W are newcomers, they are served within the same with `first_turn`.
 
 Argument. Those who wait are ordered by time; later arrivals stand behind. A turn is counted from its promise; at its
 end its holder stands behind everyone who has waited for a turn. So within each turn each of the E executors passes to
 somebody in the line, or nobody needed it, and the line is E shorter; the last of W is reached after ceil(W / E) of
 them. Notice is given before the turn ends, and a wait is served before its turn is over, by notice and start: so these
-add up once, and not each turn. Where sizes or reach differ, an executor set free may not fit the first in line; then
-the first of the points above serves them once the bound has passed, at most `min_hold` and notice later. Where the
-credit half-life is 0 nothing is known of who has had most, and all wait for a turn.
+add up once, and not each turn. Newcomers have a line of their own, before the others', by the same argument; once
+served they are none any more. Where they are so many that others wait past the bound, or sizes or reach differ so that
+an executor set free does not fit the first in line, the first of the points above serves them once the bound has
+passed, at most `min_hold` and notice later. Where the credit half-life is 0 nothing is known of who has had most:
+nobody is a newcomer, and all wait for a turn.
 
-Nobody waits for anybody's notebook to finish. With enough for all who ask nothing rotates.
+Nobody waits for anybody's notebook to finish. With enough for all who ask nothing rotates. Serving new work soon and
+old work seldom is as old as time sharing: Corbató's multi-level queue (CTSS, 1962).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from .fairness import Job
 from .model import Rules, User
 
-__all__ = ["first_jobs", "turn", "turn_end", "turn_order", "wait_bound"]
+__all__ = ["Turns", "first_jobs", "first_turn", "turn", "turn_order", "wait_bound"]
 
 STARTS = 6
 """A turn lasts for so many starts at least, so that at most a sixth of the executors' time is spent on starting."""
+SOONER = 3
+"""To a newcomer, an executor is given up after this part of a turn. It still holds three starts: a first query, in an
+executor that is new too, takes about as long as the executor's start, and should have its result."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """The first step of each user, in the order in which they are served, and the users who are newcomers."""
+
+    order: list[Job]
+    newcomers: frozenset[str]
 
 
 def turn(rules: Rules) -> float:
     """Seconds for which a user keeps an executor that others wait for."""
     return max(rules.rotation_quantum, rules.executor_start + rules.min_hold, STARTS * rules.executor_start)
+
+
+def first_turn(rules: Rules) -> float:
+    """Seconds for which a user keeps an executor that a newcomer waits for."""
+    return max(turn(rules) / SOONER, 3 * rules.executor_start, rules.executor_start + rules.min_hold)
 
 
 def first_jobs(jobs: Iterable[Job]) -> dict[str, Job]:
@@ -55,43 +83,50 @@ def first_jobs(jobs: Iterable[Job]) -> dict[str, Job]:
     return first
 
 
-def turn_end(job: Job, rules: Rules) -> float | None:
-    """When the turn of a user with this cluster ends; None if it has nothing. A reclaim is named `notice` before."""
-    if not job.live:
-        return None
-    return job.began + turn(rules)
-
-
-def wait_bound(waiting: int, holding: int, rules: Rules) -> float:
-    """Seconds within which the last of so many waiting users is served, by the argument above."""
+def wait_bound(waiting: int, holding: int, rules: Rules, *, newcomers: bool = False) -> float:
+    """Seconds within which the last of so many waiting users, or newcomers, is served, by the argument above."""
     turns = -(-waiting // max(1, holding))
-    return turn(rules) * turns + rules.reclaim_notice + rules.executor_start
+    return (first_turn(rules) if newcomers else turn(rules)) * turns + rules.reclaim_notice + rules.executor_start
 
 
-def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules: Rules) -> list[Job]:
-    """The first step of each user, in the order in which they are served."""
+def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules: Rules) -> Turns:
+    """Who is served first."""
     first = first_jobs(jobs)
-    ends: dict[str, float] = {}
+    began: dict[str, float] = {}
     for job in jobs:
-        if job.live and job.user in first and (end := turn_end(job, rules)) is not None:
-            ends[job.user] = min(end, ends.get(job.user, end))
-    waiting = len(first) - sum(1 for user in first if user in ends)
+        if job.live and job.user in first:
+            began[job.user] = min(job.began, began.get(job.user, job.began))
+    had = {user: users[user].recent if user in users else 0.0 for user in first}
+    newcomers = _newcomers(had, began, rules)
+    waiting = len(first) - len(began)
     bound = wait_bound(waiting, len(first) - waiting, rules)
-    patience = max(0.0, turn(rules) - rules.reclaim_notice - rules.executor_start)
+    long, short = turn(rules), first_turn(rules)
+    ahead = rules.reclaim_notice + rules.executor_start
 
     def place(user: str) -> tuple[int, float, int, float, str]:
-        history = users.get(user) or User(user)
-        end = ends.get(user)
-        priority = -first[user].cluster.priority
-        if end is None:
-            since = history.waiting_since if history.waiting_since is not None else now
-            if now - since > bound:
-                return 0, since, priority, 0.0, user
-            if now - since >= patience:
-                return 2, since, priority, 0.0, user
-            return 3, history.recent + turn(rules), priority, since, user
-        if now < end - rules.reclaim_notice:
-            return 1, 0.0, priority, end, user
-        return 3, history.recent, priority, -end, user
+        priority, recent = -first[user].cluster.priority, had[user]
+        if user in began:
+            passed = now - began[user] + rules.reclaim_notice
+            if passed < short:
+                return 1, 0.0, priority, began[user], user
+            return 3 if passed < long else 5, recent, priority, -began[user], user
+        known = users[user].waiting_since if user in users else None
+        since = known if known is not None else now
+        waited, length = now - since, short if user in newcomers else long
+        if waited > bound:
+            return 0, since, priority, 0.0, user
+        group = 3 if user in newcomers else 5
+        if waited >= max(0.0, length - ahead):
+            return group - 1, since, priority, 0.0, user
+        return group, recent + length, priority, since, user
 
-    return [first[user] for user in sorted(first, key=place)]
+    return Turns([first[user] for user in sorted(first, key=place)], newcomers)
+
+
+def _newcomers(had: Mapping[str, float], began: Mapping[str, float], rules: Rules) -> frozenset[str]:
+    """Users who wait and have had next to nothing lately, of what each `had` in executor-seconds."""
+    if rules.credit_half_life <= 0:
+        return frozenset()
+    mean = sum(had[user] for user in sorted(began)) / len(began) if began else 0.0
+    limit = max(first_turn(rules), mean) / 2
+    return frozenset(user for user in had if user not in began and had[user] < limit)

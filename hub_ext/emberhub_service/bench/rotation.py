@@ -19,7 +19,7 @@ from ..simulate.metrics import measure
 from ..simulate.run import simulate
 from ..simulate.scenario import CellSpec, Costs, Scenario, Spread, StageSpec, UserSpec
 
-QUANTA = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+QUANTA = (15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0)
 USERS, EXECUTORS = 30, 4
 CELLS = 8
 ENOUGH = 1.1
