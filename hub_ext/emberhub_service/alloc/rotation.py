@@ -3,10 +3,10 @@
 Each user who asks has one step before any user's second; this module says in which order. Where not all of them fit,
 the order makes turns. A turn begins when a user's oldest executor was promised, and lasts for `turn` seconds, start and
 notice included: `rotation_quantum`, or as long as six starts where these take long. To a **newcomer** it is given up
-sooner, after `first_turn`, a third of that, or three starts. A newcomer is a user who has had next to nothing lately: less than half of
-`first_turn`, or than half of what those who hold executors have had on average. So a class that begins has its first
-results soon, and somebody with a short query does not wait for long ones; while those who all work for long hand
-executors on seldom, since each time costs a start, and the first query after it is slow. The order is:
+sooner, after `first_turn`: a third of that, or three starts. A newcomer is a user who has had next to nothing lately:
+less than half of `first_turn`, or than half of what those who hold executors have had on average. So a class that
+begins has its first results soon, and somebody with a short query does not wait for long ones; while those who all work
+for long hand executors on seldom, since each time costs a start, and the first query after it is slow. The order is:
 
 * first, users who wait past the bound below (a gang, or an executor larger than a turn sets free), longest first;
 * then users in their first third of a turn;
