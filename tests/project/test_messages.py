@@ -1,6 +1,7 @@
 """Every error that a user can meet, as it stands in the source: a sentence, and what to do next.
 
-What the widgets and the magics say by themselves is read in tests/client/test_messages.py.
+What the widgets and the magics say by themselves is read in tests/client/test_messages.py; what is made of the words of
+Kubernetes, in tests/kubernetes/test_reasons.py.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.messages import NEXT, check_message
+
 ROOT = Path(__file__).parents[2]
 PLACES = (
     "widgets/emberhub",
     "hub_ext/emberhub_service/api",
     "hub_ext/emberhub_service/control",
     "hub_ext/emberhub_service/web",
+    "spawner/emberhub_spawner/kubernetes/backend.py",
     "spawner/emberhub_spawner/local",
     "spawner/emberhub_spawner/notebook.py",
 )
@@ -32,13 +36,6 @@ ERRORS = {
 }
 FOR_PROGRAMS = {"socket.py"}
 """What only an agent or a script can meet."""
-STEPS = (
-    "add|allow|ask|call|check|choose|close|correct|delete|get|give|go|install|leave it out|leave out|list|load|log in|"
-    "look|make|open|pip install|press|remove|run|say|see|send|set|start|stop|tell|try|use|wait|write"
-)
-NEXT = re.compile(rf"(?:^|[;:,.] (?:so |or |and |or, [^:]*, )?)(?:{STEPS})\b", re.IGNORECASE)
-KNOWN = re.compile(r"[;:.] (?:the profiles are|yours are|its fields are|x)\b|there is nothing to do|have numbers")
-"""Where what may be chosen is told instead, or the cause by somebody else."""
 
 
 def _text(node: ast.AST) -> str | None:
@@ -80,9 +77,7 @@ def test_they_are_found() -> None:
 
 @pytest.mark.parametrize("text", MADE.values(), ids=MADE.keys())
 def test_an_error_is_a_sentence_with_a_next_step(text: str) -> None:
-    assert re.match(r"[A-Z'(]|executors |pip ", text), f"a sentence begins with a capital letter: {text}"
-    assert "  " not in text and ".." not in text and not text.endswith((",", ";", ":")), text
-    assert NEXT.search(text) or KNOWN.search(text.lower()), f"what is to be done about this? {text}"
+    check_message(text)
 
 
 def test_what_the_page_itself_says_has_a_next_step_where_something_is_wrong() -> None:

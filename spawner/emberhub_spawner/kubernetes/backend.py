@@ -40,7 +40,7 @@ PATIENCE = 60.0
 _RETRY = 2.0
 _OVER = ("Succeeded", "Failed")
 
-SILENT = "Kubernetes does not answer at the moment."
+SILENT = "Kubernetes does not answer at the moment. Wait: what was asked of it goes on when it does."
 
 
 @dataclass
@@ -90,7 +90,9 @@ class KubernetesBackend(Configurable):
             known = ",".join(self._drivers)
             await kubernetes.delete_secrets(selector(OURS) + (f",{CLUSTER} notin ({known})" if known else ""))
         except UNREACHABLE as error:
-            raise StartFailed(f"Kubernetes does not answer, or not to this service: {error}") from error
+            raise StartFailed(
+                f"Kubernetes does not answer, or not to this service: {error}. Look at what the service's account may do."
+            ) from error
         if self._following is None:
             self._following = asyncio.create_task(self._mirror.run(version))
         return found
@@ -98,7 +100,7 @@ class KubernetesBackend(Configurable):
     async def start(self, spec: DriverSpec) -> None:
         _, mirror = self._opened()
         if not spec.driver_pod.image:
-            raise StartFailed("No image is configured for drivers: an administrator sets kubernetes.image.")
+            raise StartFailed("No image is configured for drivers. Ask an administrator to set kubernetes.image.")
         running = self._drivers.get(spec.cluster)
         if running is not None:
             if running.generation == spec.generation and running.burial is None:
@@ -297,4 +299,4 @@ def _leaving(pod: Manifest) -> bool:
 def _why_not(error: BaseException) -> str:
     if isinstance(error, ApiException) and not passing(error):
         return refused(error.status, str(error.body or ""), "driver")
-    return f"{SILENT} Try again in a moment, and tell your administrator if it stays so."
+    return "Kubernetes does not answer. Try again in a moment, and tell your administrator if it stays so."

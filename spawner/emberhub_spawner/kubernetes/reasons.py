@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..reasons import AGAIN, sentence, why_ended
 
 _TELL = "Tell your administrator"
+_STAYS = "Wait until one does, or choose another profile"
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
 _FINAL = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
 """What does not come right by waiting, but for an administrator."""
@@ -52,16 +53,17 @@ def _unschedulable(message: str, what: str) -> Trouble:
     lacking = [each.rstrip(".") for each in _LACKS.findall(message)]
     said = f"(Kubernetes says: {_brief(message)})"
     if any("gpu" in each for each in lacking):
-        return Trouble(f"The {what} wait for a node with a free GPU {said}.".replace("driver wait", "driver waits"))
+        waits = "waits" if what == "driver" else "wait"
+        return Trouble(f"The {what} {waits} for a node with a free GPU {said}. {_STAYS}.")
     if lacking:
         kinds = " and ".join(sorted({"cores" if each == "cpu" else each for each in lacking}))
-        return Trouble(f"No node has enough {kinds} left for the {what} {said}.")
+        return Trouble(f"No node has enough {kinds} left for the {what} {said}. {_STAYS}.")
     if _UNMATCHED.search(message):
         return Trouble(
             f"No node is of the kind that the profile asks for, so that the {what} cannot start {said}. "
             f"{_TELL}, or choose another profile."
         )
-    return Trouble(f"No node takes the {what} {said}.")
+    return Trouble(f"No node takes the {what} {said}. {_STAYS}.")
 
 
 def of_warning(event: dict[str, Any], what: str) -> str:
