@@ -90,9 +90,7 @@ class KubernetesBackend(Configurable):
             known = ",".join(self._drivers)
             await kubernetes.delete_secrets(selector(OURS) + (f",{CLUSTER} notin ({known})" if known else ""))
         except UNREACHABLE as error:
-            raise StartFailed(
-                f"Kubernetes does not answer, or not to this service: {error}. Look at what the service's account may do."
-            ) from error
+            raise StartFailed(f"Kubernetes gives this service no answer: {error}. Look at its account.") from error
         if self._following is None:
             self._following = asyncio.create_task(self._mirror.run(version))
         return found
