@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import Windows, check_accessible, log_in
+from tests.support.browser import Windows, check_accessible, log_in, press
 from tests.support.hub import Hub, eventually
 from tests.support.lab import Notebook
 
@@ -70,8 +70,7 @@ def test_a_student_starts_by_the_launcher_sees_queries_run_shares_with_a_neighbo
     wait_for(page, launcher, "You have no cluster yet")
     check_accessible(page, ".emberhub-launcher")
     windows.picture(page, "notebook-launcher", clip=launcher.bounding_box())
-    launcher.get_by_role("button", name="Start").focus()
-    page.keyboard.press("Enter")
+    press(page, "Start")
     wait_for(page, launcher, "The variables spark and cluster are ready")
     wait_for(page, on_page, "running")
     notebook.run(1)
@@ -111,7 +110,7 @@ def test_a_student_starts_by_the_launcher_sees_queries_run_shares_with_a_neighbo
     notebook.cell(5).evaluate("cell => cell.scrollIntoView({block: 'end'})")
     windows.picture(page, "notebook-sql", clip=notebook.cell(5).bounding_box())
 
-    launcher.get_by_role("button", name="Stop").focus()
-    page.keyboard.press("Enter")
+    notebook.go_up(5)
+    press(page, "Stop")
     wait_for(page, launcher, "Press Start to start it again")
     wait_for(page, on_page, r"It was stopped by alice\.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import Windows, check_accessible, log_in
+from tests.support.browser import Windows, check_accessible, log_in, press
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.timeout(300)]
@@ -27,17 +27,6 @@ def visit(stage: Stage, windows: Windows, name: str, **size: Any) -> Any:
 
 def row(page: Any, name: str) -> Any:
     return page.locator(".clusters tbody tr:visible", has_text=name)
-
-
-def press(page: Any, name: str) -> None:
-    """Press a button by keys alone."""
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        focused = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
-        if page.evaluate(focused) == name:
-            page.keyboard.press("Enter")
-            return
-    raise AssertionError(f"no key leads to {name}")
 
 
 def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_obeys_the_keyboard_alone(

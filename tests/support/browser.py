@@ -119,3 +119,14 @@ def check_accessible(page: Any, within: str | None = None) -> None:
         if fault["impact"] in {"serious", "critical"}
     ]
     assert serious == []
+
+
+def press(page: Any, name: str) -> None:
+    """Press a button by keys alone, from where the focus is."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+        if page.evaluate(focused) == name:
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"no key leads to {name}")

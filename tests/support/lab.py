@@ -70,6 +70,11 @@ class Notebook:
             timeout=START,
         )
 
+    def go_up(self, count: int) -> None:
+        """To the cell so many above the active one, by keys alone, after a cell was run."""
+        for _ in range(count):
+            self.page.keyboard.press("k")
+
     def prompt(self, number: int) -> str:
         """`[3]:` beside a cell that has run."""
         return str(self.cell(number).locator(".jp-InputPrompt").inner_text())
