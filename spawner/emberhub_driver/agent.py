@@ -20,17 +20,16 @@ from emberhub.wire.driver import DriverConfig
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
+from .pace import LOOK_BUSY, Pace, quiet
 from .reclaims import Reclaims, surplus
 from .sessions import Sessions
 from .spark import SparkApplication
 from .ui import WebUi
-from .watch import Watch, quiet, worth_telling
+from .watch import Watch, worth_telling
 
 log = logging.getLogger("emberhub.agent")
 T = TypeVar("T")
 
-LOOK_BUSY, LOOK_QUIET = 0.12, 2.5
-"""Seconds between looks at Spark: while something happens, and while nothing does. News ends a quiet wait at once."""
 NEWS_TIMEOUT = 30.0
 """Seconds for which one call waits for news."""
 CHECK_STOPPED = 1.0
@@ -109,7 +108,7 @@ class Agent:
     # --- looking and reporting -----------------------------------------------------------------------------------
 
     async def _keep_looking(self) -> str:
-        checked = self._clock()
+        checked, pace = self._clock(), Pace()
         while True:
             if self._clock() - checked >= CHECK_STOPPED:
                 checked = self._clock()
@@ -119,14 +118,13 @@ class Agent:
             self._tell(self._report)
             if self.warm.is_set() and self._report.executors:
                 self.spare.set()
-            # Half a heartbeat, so that the report that each heartbeat brings is never late.
-            calm = quiet(self._report) and not self._watch.executing
-            pause = min(LOOK_QUIET, self._heartbeat / 2) if calm else LOOK_BUSY
+            pause = pace.after(self._report, executing=self._watch.executing, heartbeat=self._heartbeat)
             try:
                 await asyncio.wait_for(self._look_now.wait(), pause)
             except TimeoutError:
                 continue
             self._look_now.clear()
+            pace.hurry()
 
     async def _keep_hearing(self) -> str:
         while True:

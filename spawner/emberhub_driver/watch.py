@@ -171,11 +171,3 @@ def worth_telling(report: Report, sent: Report | None, since: float, heartbeat: 
         or (since >= _TELL_NUMBERS and telling(report) != telling(sent))
         or since >= heartbeat
     )
-
-
-def quiet(report: Report) -> bool:
-    """Whether nothing runs, nothing waits and nothing is on its way."""
-    settled = len(report.executors) == report.target and not any(
-        each.active_tasks or each.decommissioning for each in report.executors
-    )
-    return report.wanted == 0 and settled

@@ -35,7 +35,7 @@ async def test_it_reports_demand_when_it_changes_and_its_state_when_nothing_does
 
 
 async def test_an_idle_driver_looks_at_once_when_spark_has_news(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emberhub_driver.agent.LOOK_QUIET", 1000.0)
+    monkeypatch.setattr("emberhub_driver.pace.LOOK_QUIET", 1000.0)
     async with service_in_test(heartbeat=2000.0) as service:
         agent = Running(service)
         try:
