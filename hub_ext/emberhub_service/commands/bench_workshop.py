@@ -90,7 +90,7 @@ def _plans(args: argparse.Namespace, root: Path) -> list[Plan]:
             tuning=tuning,
             users=users,
             executors=args.executors,
-            warm=args.warm if tuning == "tuned" else 0,
+            warm=args.warm if (policy, tuning) == ("ember", "tuned") else 0,
             directory=root / name,
             full=args.full and policy == "ember",
         )
