@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from emberhub_service.bench.ember import Measured, MeasuredPlain, kind_of, site_
 from emberhub_service.bench.full import printed
 from emberhub_service.bench.places import allocation
 from emberhub_service.bench.plans import QUICK, SHAPE, Plan, opened
-from emberhub_service.commands import leftovers
+from emberhub_service.commands import bench_workshop, leftovers
 from emberhub_service.config import parse_site
 
 
@@ -33,6 +34,16 @@ def test_spark_dynamic_has_edinburghs_settings_scaled_to_the_pool() -> None:
     of = {key.removeprefix("spark.dynamicAllocation."): value for key, value in settings.items()}
     assert (of["minExecutors"], of["initialExecutors"], of["maxExecutors"]) == ("1", "2", "4")
     assert of["executorIdleTimeout"] == "60s"
+
+
+def test_only_tuned_ember_has_warm_drivers_and_a_hub(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    bench_workshop.configure(parser.add_subparsers())
+    args = parser.parse_args(["workshop", "--users", "2,4", "--tuning", "plain,tuned", "--warm", "3", "--full"])
+    plans = bench_workshop.plans_of(args, tmp_path)
+    assert len(plans) == 2 * 2 * 3
+    assert {(plan.policy, plan.tuning) for plan in plans if plan.warm == 3} == {("ember", "tuned")}
+    assert {plan.policy for plan in plans if plan.full} == {"ember"}
 
 
 def a_config(*, tuned: bool) -> DriverConfig:

@@ -77,13 +77,14 @@ def run(args: argparse.Namespace) -> int:
     async def measure(root: Path) -> list[Metrics]:
         say(f"Preparing the stars, {args.scale} times over …")
         stars = await asyncio.to_thread(data.prepare, root / "stars", args.scale)
-        return await workshop.all_of(_plans(args, root), args.seed, stars, say, keep)
+        return await workshop.all_of(plans_of(args, root), args.seed, stars, say, keep)
 
     played = running.run("workshop", args.keep, measure, say)
     return 130 if played is None else _show(played, args)
 
 
-def _plans(args: argparse.Namespace, root: Path) -> list[Plan]:
+def plans_of(args: argparse.Namespace, root: Path) -> list[Plan]:
+    """One run for each tuning, number of users and policy. Only `ember` knows warm drivers, and a whole hub."""
     return [
         Plan(
             policy=policy,
