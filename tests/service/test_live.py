@@ -195,6 +195,20 @@ def test_ages_on_the_wire_become_times_on_our_clock(idle):
     assert live.since == {"0": 101.0}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "idle"), [(0, {"resting", "rested"}), (1, {"resting", "rested"}), (2, {"rested"}), (3, set())]
+)
+def test_an_executor_without_a_task_is_not_idle_while_a_query_between_two_jobs_will_need_it(wanted, idle):
+    live = a_live()
+    executors = (
+        ExecutorReport(id="busy", active_tasks=1),
+        ExecutorReport(id="resting", idle=0.5),
+        ExecutorReport(id="rested", idle=5.0),
+    )
+    live.hear(Report(wanted=wanted, target=3, executors=executors), 110.0)
+    assert {each.id for each in live.executors("main") if each.idle_since is not None} == idle
+
+
 def test_the_snapshot_tells_all_that_is_counted_and_freezes_whom_it_does_not_hear():
     alice, bob = a_live(), a_live(user="bob")
     alice.grant(3, 101.0)

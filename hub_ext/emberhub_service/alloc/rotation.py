@@ -3,7 +3,7 @@
 Each user who asks has one step before any user's second; this module says in which order. Where not all of them fit,
 the order makes turns. A turn begins when a user's oldest executor was promised, and lasts for `turn` seconds, start and
 notice included: `rotation_quantum`, or as long as six starts where these take long. To a **newcomer** it is given up
-sooner, after `first_turn`: a third of that, or three starts. A newcomer is a user who has had next to nothing lately:
+sooner, after `first_turn`: a third of that, or four starts. A newcomer is a user who has had next to nothing lately:
 less than half of `first_turn`, or than half of what those who hold executors have had on average. So a class that
 begins has its first results soon, and somebody with a short query does not wait for long ones; while those who all work
 for long hand executors on seldom, since each time costs a start, and the first query after it is slow. The order is:
@@ -50,8 +50,10 @@ __all__ = ["Turns", "first_jobs", "first_turn", "turn", "turn_order", "wait_boun
 STARTS = 6
 """A turn lasts for so many starts at least, so that at most a sixth of the executors' time is spent on starting."""
 SOONER = 3
-"""To a newcomer, an executor is given up after this part of a turn. It still holds three starts: a first query, in an
-executor that is new too, takes about as long as the executor's start, and should have its result."""
+"""To a newcomer, an executor is given up after this part of a turn."""
+FIRST_STARTS = 4
+"""A turn that a newcomer ends still lasts for so many starts: it holds one, and then a first query, which runs in an
+executor whose code is cold and takes two or three times as long as that start. Cut off, it would have cost both."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def turn(rules: Rules) -> float:
 
 def first_turn(rules: Rules) -> float:
     """Seconds for which a user keeps an executor that a newcomer waits for."""
-    return max(turn(rules) / SOONER, 3 * rules.executor_start, rules.executor_start + rules.min_hold)
+    return max(turn(rules) / SOONER, FIRST_STARTS * rules.executor_start, rules.executor_start + rules.min_hold)
 
 
 def first_jobs(jobs: Iterable[Job]) -> dict[str, Job]:

@@ -264,7 +264,13 @@ class Live:
     # --- for the snapshot ---
 
     def executors(self, pool: str) -> tuple[Executor, ...]:
-        """The executors held, in the allocator's form."""
+        """The executors held, in the allocator's form.
+
+        One without a task is not idle while a query of its user is planned, or is between two of its jobs.
+        """
+        resting = sorted((e for e in self.held if not e.active_tasks), key=lambda e: (e.idle, e.id))
+        work = (self.report.wanted if self.report else 0) - (len(self.held) - len(resting))
+        idle = {e.id for e in resting[max(0, work) :]}
         return tuple(
             Executor(
                 id=e.id,
@@ -272,7 +278,7 @@ class Live:
                 since=self.since[e.id],
                 active_tasks=e.active_tasks,
                 oldest_task=e.oldest_task,
-                idle_since=None if e.active_tasks else self.idle_from(e),
+                idle_since=self.idle_from(e) if e.id in idle else None,
                 cached_bytes=e.cached_bytes,
                 shuffle_bytes=e.shuffle_bytes,
                 reclaiming=self.reclaiming.get(e.id),
