@@ -72,6 +72,7 @@ class Agent:
         self._sent: wire.Report | None = None
         self._sent_at = 0.0
         self._look_now = asyncio.Event()
+        self._looking = False
         self._reclaims = Reclaims()
         self._lease, self._heartbeat, self._floor = config.lease, HEARTBEAT, 0
         self._silence = 0.0
@@ -114,7 +115,9 @@ class Agent:
                 checked = self._clock()
                 if await self._ask(self._spark.stopped):
                     return "Spark stopped by itself; the driver's log says why"
+            self._looking = True
             self._report = await self._ask(self._watch.look)
+            self._looking = False
             self._tell(self._report)
             if self.warm.is_set() and self._report.executors:
                 self.spare.set()
@@ -129,9 +132,10 @@ class Agent:
     async def _keep_hearing(self) -> str:
         while True:
             news = await asyncio.to_thread(self._spark.await_news, NEWS_TIMEOUT)
-            if news and self._report is not None and quiet(self._report):
+            # A look under way may have been too early to see it. A job of many short stages has news all the time, and
+            # is looked at anyway.
+            if news and (self._looking or (self._report is not None and quiet(self._report))):
                 self._look_now.set()
-            # A job of many short stages has news all the time, and is looked at often anyway.
             await asyncio.sleep(LOOK_BUSY)
 
     def _tell(self, report: wire.Report) -> None:

@@ -151,14 +151,15 @@ def _driven_from_outside() -> dict[str, str]:
 def _fallback(config: DriverConfig) -> dict[str, str]:
     """Where the shuffle blocks of a cluster's only executor go when it goes: on one machine, the next can read them.
 
-    Without it, a query longer than a turn would begin again in each turn. Spark uses it only where no other executor
-    is there to take the blocks.
+    Without it, a query longer than a turn would begin again in each turn. Spark counts it as a peer of all executors:
+    blocks go there beside others too, and a cached block that is offered to it, and cannot go there, needs another try.
     """
     if not config.master.startswith("spark://"):
         return {}
     return {
         "spark.storage.decommission.fallbackStorage.path": f"file://{config.directory}/fallback/",
         "spark.storage.decommission.fallbackStorage.cleanUp": "true",
+        "spark.storage.decommission.maxReplicationFailuresPerBlock": "4",
     }
 
 

@@ -23,13 +23,14 @@ class Pace:
 
     def after(self, report: Report, *, executing: bool, heartbeat: float) -> float:
         """Seconds to wait after this look; `executing`: a query is under way, be it one that runs no task."""
+        longest = heartbeat / 2  # so that the report that each heartbeat brings is never late
         if quiet(report) and not executing:
             self.hurry()
-            return min(LOOK_QUIET, heartbeat / 2)  # so that the report that each heartbeat brings is never late
+            return min(LOOK_QUIET, longest)
         seen = shape(report)
         self._pause = min(self._pause * SLOWER, LOOK_STEADY) if seen == self._seen else LOOK_BUSY
         self._seen = seen
-        return self._pause
+        return min(self._pause, longest)
 
     def hurry(self) -> None:
         """Something has happened: the next pause is short."""

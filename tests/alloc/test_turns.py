@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
+from emberhub_service.alloc import apply
 from emberhub_service.alloc.model import Promise, Rules, Snapshot, User
 from emberhub_service.alloc.rotation import wait_bound
 from hypothesis import given
@@ -84,9 +85,20 @@ def test_a_newcomer_waits_for_a_third_of_the_turns(users: int, executors: int) -
 def test_a_short_query_does_not_wait_for_a_whole_turn_of_somebody_who_works_for_long() -> None:
     holder = a_cluster("h").wanting(5).holding(1, since=NOW - 40)
     site = a_site(a_pool(cores=1, memory="1G"), holder, User("h", recent=200.0), a_cluster("w").wanting(1))
-    for had, asked in ((0.0, ["h-0"]), (60.0, ["h-0"]), (140.0, [])):
+    for had, asked in ((0.0, ["h-0"]), (25.0, ["h-0"]), (60.0, [])):
         waiting = User("w", recent=had, waiting_since=NOW - 25)
         assert decide(msgspec.structs.replace(site, users=(*site.users, waiting))).asked() == asked, had
+
+
+def test_a_grant_makes_nobody_a_newcomer_or_none() -> None:
+    holders = [a_cluster(f"h{n}").wanting(5).holding(1, since=NOW - 40) for n in (1, 2)]
+    waiting = [a_cluster(f"w{n}").wanting(1) for n in (1, 2)]
+    users = [User(name, recent=had) for name, had in (("h1", 400.0), ("h2", 350.0), ("w1", 0.0), ("w2", 10.0))]
+    site = a_site(a_pool(cores=3, memory="3G"), *holders, *waiting, *users)
+    first = decide(site)
+    assert (first.granted("w1"), first.asked()) == (1, ["h1-0"])
+    again = decide(apply(site, first.plan))
+    assert again.moves() == [], "what was asked back for the other is not called off"
 
 
 @pytest.mark.parametrize("half_life", [600.0, 0.0])

@@ -17,4 +17,5 @@ def check_message(text: str) -> None:
     """Fail unless this is a sentence, with the next step."""
     assert re.match(r"[A-Z'(]|executors |pip ", text), f"a sentence begins with a capital letter: {text}"
     assert "  " not in text and ".." not in text and not text.endswith((",", ";", ":")), text
-    assert NEXT.search(text) or KNOWN.search(text.lower()), f"what is to be done about this? {text}"
+    own = re.sub(r"\([^()]*\)", "", text)  # what others say is in brackets
+    assert NEXT.search(own) or KNOWN.search(text.lower()), f"what is to be done about this? {text}"

@@ -59,7 +59,7 @@ def test_six_busy_users_on_three_executors_each_get_a_turn_within_the_bound(hub:
     # Rule D's bound, with the time that a start takes on this machine at this moment as the service has measured it;
     # one more start for what leaves, which takes a while to go.
     rules = msgspec.convert(hub.person("admin").ask("GET", "pool/snapshot")[1], Snapshot).rules
-    bound = wait_bound(len(PEOPLE) - 3, 3, rules) + DEFERRAL + rules.executor_start
+    bound = wait_bound(len(PEOPLE) - 3, 3, rules, newcomers=True) + DEFERRAL + rules.executor_start
     assert max(waits.values()) <= bound + 10, (waits, rules)
 
 

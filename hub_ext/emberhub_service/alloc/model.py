@@ -190,7 +190,7 @@ class Rules(Struct, frozen=True):
 
     rotation_quantum: float = 90.0
     """How long a user keeps an executor that another user, who has none, waits for; six starts if longer. A third of
-    it if the other has had next to nothing lately (D)."""
+    it, or four starts, if the other has had next to nothing lately (D)."""
     min_hold: float = 10.0
     """What was granted stays at least so long (J)."""
     idle_after: float = 20.0

@@ -4,12 +4,15 @@ Each user who asks has one step before any user's second; this module says in wh
 the order makes turns. A turn begins when a user's oldest executor was promised, and lasts for `turn` seconds, start and
 notice included: `rotation_quantum`, or as long as six starts where these take long. To a **newcomer** it is given up
 sooner, after `first_turn`: a third of that, or four starts. A newcomer is a user who has had next to nothing lately:
-less than half of `first_turn`, or than half of what those who hold executors have had on average. So a class that
-begins has its first results soon, and somebody with a short query does not wait for long ones; while those who all work
-for long hand executors on seldom, since each time costs a start, and the first query after it is slow. The order is:
+less than half of `first_turn`, or than half of what all who ask have had on average, a turn of each at most. So a class
+that begins has its first results soon, and somebody with a short query does not wait for long ones; while those who all
+work for long hand executors on seldom, since each time costs a start, and the first query after it is slow. The order
+is:
 
-* first, users who wait past the bound below (a gang, or an executor larger than a turn sets free), longest first;
-* then users in their first third of a turn;
+* first, users who wait for more than `first_turn` past the bound below (a gang, or an executor larger than a turn sets
+  free), longest first;
+* then users in the first part of their turn, `first_turn` seconds;
+* then users who wait past the bound;
 * then newcomers who have waited for about so long, longest first;
 * then users whose turn has not ended, and the other newcomers, by who has had most lately: a newcomer goes before a
   holder who has had at least `first_turn` more executor-seconds;
@@ -20,18 +23,19 @@ for long hand executors on seldom, since each time costs a start, and the first 
 
 **Bound.** Let W users wait and E executors be in reach that are neither floors nor in use under a guarantee, all of
 one size. A user is served within `turn` * ceil(W / E) seconds, plus `reclaim_notice` and `executor_start`
-once, plus, for each turn, the seconds that a revoked executor takes to be seen gone and the caller to plan again. If
-the W are newcomers, they are served within the same with `first_turn`.
+once, plus, for each turn, the seconds that a revoked executor takes to be seen gone and the caller to plan again. Those
+of W newcomers who stay such are served within the same with `first_turn`.
 
 Argument. Those who wait are ordered by time; later arrivals stand behind. A turn is counted from its promise; at its
 end its holder stands behind everyone who has waited for a turn. So within each turn each of the E executors passes to
 somebody in the line, or nobody needed it, and the line is E shorter; the last of W is reached after ceil(W / E) of
 them. Notice is given before the turn ends, and a wait is served before its turn is over, by notice and start: so these
-add up once, and not each turn. Newcomers have a line of their own, before the others', by the same argument; once
-served they are none any more. Where they are so many that others wait past the bound, or sizes or reach differ so that
-an executor set free does not fit the first in line, the first of the points above serves them once the bound has
-passed, at most `min_hold` and notice later. Where the credit half-life is 0 nothing is known of who has had most:
-nobody is a newcomer, and all wait for a turn.
+add up once, and not each turn. Newcomers have a line of their own, before the others', by the same argument. What is
+granted changes nobody's past, so a plan makes nobody a newcomer or none; time does, as others come, go and work. Where
+newcomers are so many that others wait past the bound, those come before them. Where sizes or reach differ so that an
+executor set free does not fit the first in line, the first of the points above serves it, `first_turn` after the bound
+and at most `min_hold` and notice later. Where the credit half-life is 0 nothing is known of who has had most: nobody is
+a newcomer, and `first_turn` is the turn.
 
 Nobody waits for anybody's notebook to finish. With enough for all who ask nothing rotates. Serving new work soon and
 old work seldom is as old as time sharing: Corbató's multi-level queue (CTSS, 1962).
@@ -39,7 +43,8 @@ old work seldom is as old as time sharing: Corbató's multi-level queue (CTSS, 1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from .fairness import Job
@@ -71,6 +76,8 @@ def turn(rules: Rules) -> float:
 
 def first_turn(rules: Rules) -> float:
     """Seconds for which a user keeps an executor that a newcomer waits for."""
+    if rules.credit_half_life <= 0:
+        return turn(rules)
     return max(turn(rules) / SOONER, FIRST_STARTS * rules.executor_start, rules.executor_start + rules.min_hold)
 
 
@@ -111,13 +118,13 @@ def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules
             passed = now - began[user] + rules.reclaim_notice
             if passed < short:
                 return 1, 0.0, priority, began[user], user
-            return 3 if passed < long else 5, recent, priority, -began[user], user
+            return 4 if passed < long else 6, recent, priority, -began[user], user
         known = users[user].waiting_since if user in users else None
         since = known if known is not None else now
         waited, length = now - since, short if user in newcomers else long
         if waited > bound:
-            return 0, since, priority, 0.0, user
-        group = 3 if user in newcomers else 5
+            return 0 if waited > bound + short else 2, since, priority, 0.0, user
+        group = 4 if user in newcomers else 6
         if waited >= max(0.0, length - ahead):
             return group - 1, since, priority, 0.0, user
         return group, recent + length, priority, since, user
@@ -125,10 +132,10 @@ def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules
     return Turns([first[user] for user in sorted(first, key=place)], newcomers)
 
 
-def _newcomers(had: Mapping[str, float], began: Mapping[str, float], rules: Rules) -> frozenset[str]:
-    """Users who wait and have had next to nothing lately, of what each `had` in executor-seconds."""
-    if rules.credit_half_life <= 0:
+def _newcomers(had: Mapping[str, float], holders: Container[str], rules: Rules) -> frozenset[str]:
+    """Users without an executor who have had next to nothing lately, of what each `had` in executor-seconds."""
+    if rules.credit_half_life <= 0 or not had:
         return frozenset()
-    mean = sum(had[user] for user in sorted(began)) / len(began) if began else 0.0
+    mean = math.fsum(min(seconds, turn(rules)) for seconds in had.values()) / len(had)
     limit = max(first_turn(rules), mean) / 2
-    return frozenset(user for user in had if user not in began and had[user] < limit)
+    return frozenset(user for user in had if user not in holders and had[user] < limit)

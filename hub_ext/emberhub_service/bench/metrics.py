@@ -25,8 +25,8 @@ DEFINITIONS = {
     "busy": "share of executor-seconds, from registration to end, in which a task ran",
     "pool": "task-seconds ÷ executors of the pool times makespan",
     "first executor": "longest time from any user's first job to that user's first executor",
-    "bound": "what rule D promises for it: a turn (the quantum, or six starts) times ⌈users beyond executors ÷ "
-    "executors⌉, notice, and the shortest such time of the run, which is what a start takes",
+    "bound": "what rule D promises for it: a first turn (a third of the quantum, or four starts) times ⌈users beyond "
+    "executors ÷ executors⌉, notice, and the shortest such time of the run, which is what a start takes",
     "longest wait": "longest time for which any user had a job and no executor, first or later",
     "memory": "most of all processes together (PSS), clients included",
     "leaked": "executors left after the last user stopped, and processes left after the end",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..alloc.rotation import turn
+from ..alloc.rotation import first_turn
 from .apps import App, Sample
 from .run import Outcome
 
@@ -123,15 +123,15 @@ def jain(values: list[float]) -> float | None:
 
 
 def bound(outcome: Outcome) -> float | None:
-    """Rule D's bound on the wait for an executor, from the scenario alone, in seconds.
+    """Rule D's bound on the wait for a first executor, from the scenario alone, in seconds.
 
-    Turn * ⌈waiting users ÷ executors⌉ + notice + start, where as many users wait as can be left without one.
+    First turn * ⌈waiting users ÷ executors⌉ + notice + start, where as many users wait as can be left without one.
     Executors that are somebody's floor never rotate; they and their owners count for nothing here.
     """
     rules, turns = outcome.scenario.rules, _turns(outcome)
     if not turns:
         return None
-    return turn(rules) * turns + rules.reclaim_notice + outcome.scenario.costs.executor_start
+    return first_turn(rules) * turns + rules.reclaim_notice + outcome.scenario.costs.executor_start
 
 
 def _turns(outcome: Outcome) -> int:

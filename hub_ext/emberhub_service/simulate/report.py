@@ -68,7 +68,7 @@ def remarks(results: Sequence[Metrics]) -> list[str]:
         if worst > ember.bound + ember.drain:
             kept = "NOT KEPT"
         said.append(
-            f"Bound on the first wait under ember, rotation quantum * ⌈waiting users ÷ executors⌉ + notice + start: "
+            f"Bound on the first wait under ember, first turn * ⌈waiting users ÷ executors⌉ + notice + start: "
             f"{seconds(ember.bound)}, and up to {seconds(ember.drain)} more where the tasks of executors that leave "
             f"must end first. The worst was {seconds(worst)}: {kept}."
         )

@@ -90,7 +90,7 @@ class KubernetesBackend(Configurable):
             known = ",".join(self._drivers)
             await kubernetes.delete_secrets(selector(OURS) + (f",{CLUSTER} notin ({known})" if known else ""))
         except UNREACHABLE as error:
-            raise StartFailed(f"Kubernetes gives this service no answer: {error}. Look at its account.") from error
+            raise StartFailed(f"Kubernetes does not answer ({error!r}). Look at its API server.") from error
         if self._following is None:
             self._following = asyncio.create_task(self._mirror.run(version))
         return found

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..reasons import AGAIN, sentence, why_ended
 
 _TELL = "Tell your administrator"
-_STAYS = "Wait until one does, or choose another profile"
+_STAYS = "Wait until there is one, or choose another profile"
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
 _FINAL = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError")
 """What does not come right by waiting, but for an administrator."""
@@ -63,7 +63,7 @@ def _unschedulable(message: str, what: str) -> Trouble:
             f"No node is of the kind that the profile asks for, so that the {what} cannot start {said}. "
             f"{_TELL}, or choose another profile."
         )
-    return Trouble(f"No node takes the {what} {said}. {_STAYS}.")
+    return Trouble(f"No node takes the {what} {said}. {_TELL}, or choose another profile.")
 
 
 def of_warning(event: dict[str, Any], what: str) -> str:
