@@ -94,6 +94,7 @@ EVENTS: list[dict[str, object]] = [
     },
     {"Event": "SparkListenerJobEnd", "Job ID": 0, "Completion Time": 14000},
     {"Event": "SparkListenerExecutorRemoved", "Timestamp": 20000, "Executor ID": "0"},
+    {"Event": "SparkListenerExecutorRemoved", "Timestamp": 21000, "Executor ID": "0"},
 ]
 
 

@@ -58,8 +58,9 @@ def _read(path: Path, offset: float) -> Application:
             case "ExecutorAdded":
                 last = added[event["Executor ID"]] = when(event["Timestamp"])
             case "ExecutorRemoved":
-                last = when(event["Timestamp"])
-                found.executors[event["Executor ID"]] = (added.pop(event["Executor ID"], last), last)
+                last, name = when(event["Timestamp"]), event["Executor ID"]
+                if name in added:  # one that was decommissioned is told again when its process has ended
+                    found.executors[name] = added.pop(name), last
             case "JobStart":
                 last = jobs[event["Job ID"]] = when(event["Submission Time"])
                 found.sessions.update(event["sessions"])
