@@ -209,6 +209,12 @@ def test_an_executor_without_a_task_is_not_idle_while_a_query_between_two_jobs_w
     assert {each.id for each in live.executors("main") if each.idle_since is not None} == idle
 
 
+def test_an_executor_that_waited_for_its_user_counts_from_when_the_driver_was_taken_over():
+    live = a_live(started=105.0)
+    live.hear(Report(wanted=1, target=1, executors=(ExecutorReport(id="spare", age=50.0),)), 110.0)
+    assert [each.since for each in live.executors("main")] == [105.0]
+
+
 def test_the_snapshot_tells_all_that_is_counted_and_freezes_whom_it_does_not_hear():
     alice, bob = a_live(), a_live(user="bob")
     alice.grant(3, 101.0)

@@ -266,7 +266,8 @@ class Live:
     def executors(self, pool: str) -> tuple[Executor, ...]:
         """The executors held, in the allocator's form.
 
-        One without a task is not idle while a query of its user is planned, or is between two of its jobs.
+        One without a task is not idle while a query of its user is planned, or is between two of its jobs. One that was
+        there when its user took the driver over is theirs since then.
         """
         resting = sorted((e for e in self.held if not e.active_tasks), key=lambda e: (e.idle, e.id))
         work = (self.report.wanted if self.report else 0) - (len(self.held) - len(resting))
@@ -275,7 +276,7 @@ class Live:
             Executor(
                 id=e.id,
                 pool=pool,
-                since=self.since[e.id],
+                since=max(self.since[e.id], self.record.started),
                 active_tasks=e.active_tasks,
                 oldest_task=e.oldest_task,
                 idle_since=self.idle_from(e) if e.id in idle else None,
