@@ -91,7 +91,7 @@ class Claims:
         heap = []
         for job in jobs:
             have = job.live + job.granted
-            if have < job.demand and not job.cluster.frozen and not self._nothing_free(job):
+            if have < job.demand and not job.cluster.frozen and not self.nothing_free(job):
                 heap.append((self._level(job), job.rank, job))
         heapq.heapify(heap)
         while heap:
@@ -172,7 +172,7 @@ class Claims:
 
     def _spot(self, job: Job, best: int) -> int:
         """The pool in which one executor fits in both ledgers, taken from them; -1 if there is none."""
-        if self._nothing_free(job):
+        if self.nothing_free(job):
             return -1
         need = job.need
         for pool in job.reach if len(job.reach) < 2 or best not in job.reach else (best, *job.reach):
@@ -183,7 +183,7 @@ class Claims:
                 return pool
         return -1
 
-    def _nothing_free(self, job: Job) -> bool:
+    def nothing_free(self, job: Job) -> bool:
         """Whether not one executor fits in what is free now."""
         if job.kind in self._full:
             return True

@@ -20,8 +20,6 @@ from .reach import Reach, pools_for
 
 __all__ = ["Field", "gather"]
 
-_SEEN = attrgetter("pool", "since", "reclaiming")
-
 
 @dataclass(slots=True, eq=False)
 class Field:
@@ -160,17 +158,25 @@ def _job(work: Field, cluster: Cluster, index: dict[str, int], sizes: dict[Amoun
         a, b, c, d = [has / all_ if all_ else 0.0 for has, all_ in zip(need, work.total, strict=True)]
         sizes[need] = (a, b, c, d), max(a, b, c, d)
     shares, share = sizes[need]
-    held = [executor for executor in cluster.executors if not executor.revoked]
-    leaving, live = len(cluster.executors) - len(held), len(held)
-    names, since, marks = zip(*map(_SEEN, held), strict=True) if held else ((), (), ())
-    counts = {name: names.count(name) for name in dict.fromkeys(names)}
-    began = min(since, default=math.inf) - work.snapshot.rules.executor_start
-    marked = live - marks.count(None)
+    live = leaving = marked = 0
+    began = math.inf
+    at: dict[int, int] = {}
+    for executor in cluster.executors:
+        if executor.revoked:
+            leaving += 1
+            continue
+        live += 1
+        began = min(began, executor.since)
+        if executor.reclaiming is not None:
+            marked += 1
+        if (pool := index.get(executor.pool)) is not None:
+            at[pool] = at.get(pool, 0) + 1
+    began -= work.snapshot.rules.executor_start
     for promise in cluster.promises:
         live += promise.executors
-        counts[promise.pool] = counts.get(promise.pool, 0) + promise.executors
         began = min(began, promise.since)
-    at = {index[name]: count for name, count in counts.items() if name in index}
+        if (pool := index.get(promise.pool)) is not None:
+            at[pool] = at.get(pool, 0) + promise.executors
     ceiling, gang = max(0, cluster.ceiling), max(1, cluster.gang)
     floor = min(max(0, cluster.floor), ceiling)
     demand = wants = min(ceiling, max(cluster.wanted, floor))

@@ -93,7 +93,9 @@ class _Reasons:
     def _unentitled(self, job: Job, resource: str) -> Why:
         """Why filling gave it no more, or could not make room for what it gave."""
         missing = max(1, job.gang - job.live - job.granted)
-        if any(self.claims.now.fits(job.need, job.accounts[pool], missing) for pool in job.reach):
+        if not self.claims.nothing_free(job) and any(
+            self.claims.now.fits(job.need, job.accounts[pool], missing) for pool in job.reach
+        ):
             return self._kept_for_others(job, resource)
         if job.fair > job.live + job.granted:
             reason = "It is below its fair share, and those who hold the rest where it can run are not above theirs."
