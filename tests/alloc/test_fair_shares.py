@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from emberhub_service.alloc import jobs, plan
+from emberhub_service.alloc.fairness import Node
+from emberhub_service.commands.bench import contended
+
 from .builders import NOW, a_cluster, a_pool, a_queue, a_site, decide
 
 
@@ -94,3 +99,21 @@ def test_an_odd_executor_stays_where_it_is() -> None:
     holder = a_cluster("z").wanting(9).holding(4)
     other = a_cluster("a").wanting(9).holding(3).waiting_for(NOW)
     assert decide(a_site(a_pool(cores=7, memory="70G"), holder, other)).moves() == []
+
+
+@pytest.mark.parametrize("upheaval", [False, True])
+def test_the_common_step_as_written_out_gives_what_the_general_one_gives(
+    upheaval: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = contended(200, upheaval=upheaval)
+    quick = plan(site)
+    hang = getattr(jobs, "_hang")  # noqa: B009 - where it is decided which step a cluster takes
+
+    def slow(work: jobs.Field, leaves: dict[str, tuple[Node, tuple[int, ...]]]) -> None:
+        hang(work, leaves)
+        assert any(job.direct and job.plain for job in work.jobs)
+        for job in work.jobs:
+            job.direct = job.plain = False
+
+    monkeypatch.setattr(jobs, "_hang", slow)
+    assert plan(site) == quick

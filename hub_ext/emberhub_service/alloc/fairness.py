@@ -93,6 +93,8 @@ class Job:
     fifo: bool = False
     plain: bool = False
     """Whether it is of the common sort: cores and memory alone, one executor at a time, no bound above it."""
+    direct: bool = False
+    """Whether it is served one executor at a time, by level alone, in a child of the root."""
 
     @property
     def step(self) -> int:
@@ -204,15 +206,15 @@ class Node:
     def _rescale(self) -> None:
         """Recompute what this node counts as, at the level reached."""
         reached, above = self.level, self.high
-        a, b, c, d = self.low
-        e, f, g, h = self.high_sum
         while above and above[-1][0] <= reached:
-            level, _, each = above.pop()
-            p, q, r, s = each
-            a, b, c, d = a + p * level, b + q * level, c + r * level, d + s * level
-            e, f, g, h = e - p, f - q, g - r, h - s
-        self.low, self.high_sum = (a, b, c, d), (e, f, g, h)
+            level, _, (p, q, r, s) = above.pop()
+            a, b, c, d = self.low
+            self.low = (a + p * level, b + q * level, c + r * level, d + s * level)
+            e, f, g, h = self.high_sum
+            self.high_sum = (e - p, f - q, g - r, h - s)
         if above and reached > 0.0:
+            a, b, c, d = self.low
+            e, f, g, h = self.high_sum
             self.vector = (a + reached * e, b + reached * f, c + reached * g, d + reached * h)
         else:
             self.vector = self.low

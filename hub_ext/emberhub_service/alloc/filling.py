@@ -126,29 +126,30 @@ class Filling:
 
     def _plain(self, job: Job) -> int:
         """The same for a cluster of the common sort, with nothing looked at that it does not have."""
-        rooms, slots = self.ledger.rooms, job.slots
-        a, b, _, _ = job.need
-        found = -1
+        rooms, slots, need = self.ledger.rooms, job.slots, job.need
+        a, b, found = need[0], need[1], -1
         for pool in job.places:
             room = rooms[pool]
-            if room[0] >= a and room[1] >= b:
-                if not slots:
-                    found = pool
-                    break
-                if pool in slots:
-                    found = pool
-                    if slots[pool] > 1:
-                        slots[pool] -= 1
-                    else:
-                        del slots[pool]
-                    break
-                if found < 0 and pool in job.reach:
-                    found = pool
-        if found >= 0:
-            room = rooms[found]
-            room[0] -= a
-            room[1] -= b
-        return found
+            if room[0] < a or room[1] < b:
+                continue
+            if not slots:
+                break
+            if left := slots.get(pool):
+                if left > 1:
+                    slots[pool] = left - 1
+                else:
+                    del slots[pool]
+                break
+            if found < 0 and pool in job.reach:
+                found = pool
+        else:
+            if found < 0:
+                return -1
+            pool = found
+            room = rooms[pool]
+        room[0] -= a
+        room[1] -= b
+        return pool
 
     def _gang(self, job: Job) -> bool:
         """Place all of a gang, in several pools if it must be, or none of it (F). What it lacks is one claim."""
@@ -172,14 +173,12 @@ class Filling:
 
     def _fill(self, able: set[Job], *, guaranteed: bool) -> None:
         """Serve the least level first, step by step. The common step is written out here, for speed."""
-        root = self.root
-        heap = root.heap if able and root.open(able) else []
+        heap = self.root.heap if able and self.root.open(able) else []
         plain, one, due = self._plain, self._one, self.due.append
         alive = {(job.kind, job.places): job for job in able}  # one of each sort that may be given more
         while heap and alive:
             job = heap[0][2]
-            node = job.parent
-            if job.gang > 1 or job.fifo or node is None or node.parent is not root:
+            if not job.direct:
                 if self._step(job, guaranteed=guaranteed):
                     continue
             elif (not guaranteed or _within(job)) and (pool := plain(job) if job.plain else one(job)) >= 0:
@@ -187,7 +186,7 @@ class Filling:
                     due((job, 1, pool))
                 if guaranteed:
                     _use(job, 1)
-                _climb(heap, node, job)
+                _climb(heap, job)
                 continue
             block(job)
             if (job.kind, job.places) in alive and self._hopeless(job):
@@ -233,28 +232,33 @@ def _within(job: Job, count: int = 0) -> bool:
     return True
 
 
-def _climb(heap: list[tuple[float, int, Job]], node: Node, job: Job) -> None:
+def _climb(heap: list[tuple[float, int, Job]], job: Job) -> None:
     """`rise` for the common step: of one executor, in a child of the root whose heap this is."""
-    share, gain, below = job.share, job.shares, node.heap
-    fair = job.fair = job.fair + 1
+    node, gain, fair = job.parent, job.shares, job.fair + 1
+    assert node is not None
+    below = node.heap
+    job.fair = fair
     if fair < job.demand:
         rank = job.rank if fair < job.live else job.rank_new
-        heapq.heapreplace(below, ((fair + 1) * share - job.boost, rank, job))
+        heapq.heapreplace(below, ((fair + 1) * job.share - job.boost, rank, job))
     else:
         heapq.heappop(below)
     if node.high or gain[2] or gain[3]:
-        node.rise(gain, fair * share)
-        low = node.vector
-    else:
-        low = node.low
-        node.low = node.vector = low = (low[0] + gain[0], low[1] + gain[1], low[2], low[3])
-        node.level = max(node.level, fair * share)
+        node.rise(gain, fair * job.share)
+        cores, memory, c, d = node.vector
+    else:  # with nobody above it, the level reached does not matter
+        cores, memory, c, d = node.low
+        cores += gain[0]
+        memory += gain[1]
+        node.low = node.vector = cores, memory, c, d
     if not below:
         heapq.heappop(heap)
-    elif low[2] or low[3] or not below[0][2].plain or (node.parent is not None and node.parent.fifo):
+        return
+    _, rank, job = below[0]
+    if c or d or not job.plain:
         heapq.heapreplace(heap, node.key())
-    else:
-        _, rank, job = below[0]
-        gain = job.shares
-        cores, memory = low[0] + gain[0], low[1] + gain[1]
-        heapq.heapreplace(heap, ((cores if cores > memory else memory) / node.weight - node.boost, rank, job))
+        return
+    gain = job.shares
+    cores += gain[0]
+    memory += gain[1]
+    heapq.heapreplace(heap, ((cores if cores > memory else memory) / node.weight - node.boost, rank, job))

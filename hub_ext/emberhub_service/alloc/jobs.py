@@ -253,9 +253,11 @@ def _hang(work: Field, leaves: dict[str, tuple[Node, tuple[int, ...]]]) -> None:
         if leaf.policy == "user-fair" and len(jobs) > 1:
             node = Node(user, "fair", 1.0, leaf, credit)
             leaf.children.append(node)
+        direct = node.parent is work.root and not (node.fifo or work.root.fifo)
         for job in jobs:
             job.parent, job.fifo = node, leaf.fifo
             a, b, c, d = job.need
+            job.direct = direct and job.gang == 1
             job.plain = bool(a and b and not (c or d or job.caps or leaf.fifo or job.gang > 1))
             job.boost = credit if leaf.policy == "user-fair" and node is leaf else 0.0
             node.children.append(job)
