@@ -142,7 +142,7 @@ def _driven_from_outside() -> dict[str, str]:
         "spark.storage.decommission.enabled": "true",
         "spark.storage.decommission.rddBlocks.enabled": "true",
         "spark.storage.decommission.shuffleBlocks.enabled": "true",
-        "spark.storage.decommission.replicationReattemptInterval": "2s",
+        "spark.storage.decommission.replicationReattemptInterval": "500ms",
         "spark.executor.decommission.forceKillTimeout": f"{REVOKE_LIMIT}s",
         "spark.standalone.executorRemoveDelayOnDisconnection": "300ms",
     }

@@ -84,6 +84,7 @@ def test_a_student_starts_by_the_launcher_sees_queries_run_shares_with_a_neighbo
     wait_for(page, notebook.output(2), r"Query done in .*: 12 tasks in 1 stage; 12 rows here\.")
     assert notebook.output(2).locator("progress").count() == 0
     wait_for(page, notebook.output(2), r"\(12, 2\)")
+    windows.picture(page, "notebook-query-done", clip=notebook.cell(2).bounding_box())
 
     # A neighbour is to have an executor: it is asked back, counts down, and goes; the query goes on.
     notebook.start(3)
@@ -100,6 +101,8 @@ def test_a_student_starts_by_the_launcher_sees_queries_run_shares_with_a_neighbo
     # The stop button.
     notebook.interrupt()
     wait_for(page, notebook.output(3), r"Query interrupted after .* of 400 tasks were done, the rest is cancelled\.")
+    notebook.cell(3).evaluate("cell => cell.scrollIntoView({block: 'end'})")
+    windows.picture(page, "notebook-interrupted", clip=notebook.cell(3).bounding_box())
     wait_for(page, on_page, "no work")
 
     notebook.run(4)
@@ -113,4 +116,5 @@ def test_a_student_starts_by_the_launcher_sees_queries_run_shares_with_a_neighbo
     notebook.go_up(5)
     press(page, "Stop")
     wait_for(page, launcher, "Press Start to start it again")
+    windows.picture(page, "notebook-stopped", clip=launcher.bounding_box())
     wait_for(page, on_page, r"It was stopped by alice\.")

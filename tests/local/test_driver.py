@@ -102,6 +102,7 @@ async def test_revoking_an_executor_moves_its_cached_blocks_and_nothing_is_compu
     await place.backend.stop(cluster.id, 10)
 
 
+@pytest.mark.timeout(400)
 async def test_the_only_executor_goes_and_what_it_shuffled_is_there_for_the_next(place: Place) -> None:
     """Where users take turns with one executor each, no other of their own can take its shuffle blocks over."""
     cluster = await place.start()
@@ -129,7 +130,7 @@ async def test_the_only_executor_goes_and_what_it_shuffled_is_there_for_the_next
         yield from rows
 
     def work() -> Any:
-        maps = session.range(400_000, numPartitions=8).mapInPandas(compute, "id long, text string")
+        maps = session.range(80_000, numPartitions=8).mapInPandas(compute, "id long, text string")
         reduced = maps.repartition(4, "id").mapInPandas(wait, "id long, text string")
         return reduced.selectExpr("count(*)", "sum(id)", "sum(length(text))", "max(text)").first()
 
@@ -137,7 +138,7 @@ async def test_the_only_executor_goes_and_what_it_shuffled_is_there_for_the_next
     await cluster.told(wire.Target(1))
     report = await cluster.has(1)
     first = report.executors[0].id
-    await eventually(reached.exists, "every map has run, and a reduce task reads")
+    await eventually(reached.exists, "every map has run, and a reduce task reads", 200)
     assert len(list(marks.iterdir())) == 8
     await cluster.told(wire.Revoke((first,), 0, "somebody waits"))
     await cluster.until(lambda report: any(each.decommissioning for each in report.executors))
@@ -145,7 +146,7 @@ async def test_the_only_executor_goes_and_what_it_shuffled_is_there_for_the_next
     await cluster.has(0)
     await cluster.told(wire.Target(1))
     answer = await asyncio.wait_for(query, 90)
-    assert tuple(answer) == (400_000, 399_999 * 200_000, 64 * 400_000, f"{399_999:064}")
+    assert tuple(answer) == (80_000, 79_999 * 40_000, 64 * 80_000, f"{79_999:064}")
     assert len(list(marks.iterdir())) == 8, "a map was computed again"
     await asyncio.to_thread(session.stop)
     await place.backend.stop(cluster.id, 10)

@@ -39,11 +39,11 @@ def test_two_busy_users_share_equally_lend_and_get_back_without_losing_anything(
     marks = tmp_path / "computed"
     marks.mkdir()
     one, two = Work(hers, 60, 0.3, again=True), Work(his, 40, 0.3, again=True)
-    eventually(lambda: running(alice, hers) == 2 and running(bob, his) == 2, "each has two of the four")
+    eventually(lambda: running(alice, hers) == 2 and running(bob, his) == 2, "each has two of the four", 150)
 
     # Bob's query ends: within a few seconds alice has everything.
     two.finish()
-    eventually(lambda: running(alice, hers) == 4, "alice has what bob left", 30)
+    eventually(lambda: running(alice, hers) == 4, "alice has what bob left", 90)
     assert one.running()
     # What she caches now lies on executors that bob will ask for.
     table = remember(hers, marks, 16)
@@ -58,7 +58,7 @@ def test_two_busy_users_share_equally_lend_and_get_back_without_losing_anything(
         seen.extend(alice.see(hers).reclaims)
         return running(alice, hers) == 2 and running(bob, his) == 2
 
-    eventually(shared, "each has two again", 60)
+    eventually(shared, "each has two again", 150)
     assert seen, "alice was told before executors were taken"
     assert {notice.executor for notice in seen} <= before
 
