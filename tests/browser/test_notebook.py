@@ -84,6 +84,7 @@ def test_a_student_starts_by_the_launcher_sees_queries_run_shares_with_a_neighbo
     wait_for(page, notebook.output(2), r"Query done in .*: 12 tasks in 1 stage; 12 rows here\.")
     assert notebook.output(2).locator("progress").count() == 0
     wait_for(page, notebook.output(2), r"\(12, 2\)")
+    notebook.cell(2).evaluate("cell => cell.scrollIntoView({block: 'end'})")
     windows.picture(page, "notebook-query-done", clip=notebook.cell(2).bounding_box())
 
     # A neighbour is to have an executor: it is asked back, counts down, and goes; the query goes on.
