@@ -106,10 +106,9 @@ def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules
         if job.live and job.user in first:
             began[job.user] = min(job.began, began.get(job.user, job.began))
     had = {user: users[user].recent if user in users else 0.0 for user in first}
-    newcomers = _newcomers(had, began, rules)
-    waiting = len(first) - len(began)
-    bound = wait_bound(waiting, len(first) - waiting, rules)
     long, short = turn(rules), first_turn(rules)
+    newcomers = _newcomers(had, began, long, short) if rules.credit_half_life > 0 else frozenset()
+    bound = wait_bound(len(first) - len(began), len(began), rules)
     ahead = rules.reclaim_notice + rules.executor_start
 
     def place(user: str) -> tuple[int, float, int, float, str]:
@@ -132,10 +131,8 @@ def turn_order(jobs: Iterable[Job], users: Mapping[str, User], now: float, rules
     return Turns([first[user] for user in sorted(first, key=place)], newcomers)
 
 
-def _newcomers(had: Mapping[str, float], holders: Container[str], rules: Rules) -> frozenset[str]:
+def _newcomers(had: Mapping[str, float], holders: Container[str], long: float, short: float) -> frozenset[str]:
     """Users without an executor who have had next to nothing lately, of what each `had` in executor-seconds."""
-    if rules.credit_half_life <= 0 or not had:
-        return frozenset()
-    mean = math.fsum(min(seconds, turn(rules)) for seconds in had.values()) / len(had)
-    limit = max(first_turn(rules), mean) / 2
+    mean = math.fsum(min(seconds, long) for seconds in had.values()) / len(had) if had else 0.0
+    limit = max(short, mean) / 2
     return frozenset(user for user in had if user not in holders and had[user] < limit)

@@ -187,10 +187,9 @@ def _user(visit: Visit, applications: Sequence[Application]) -> UserMetrics:
 def _bound(context: Context, users: int, starts: Sequence[float]) -> float | None:
     if context.quantum is None or not starts:
         return None
-    beyond = max(0, users - context.executors)
-    rules = Rules(rotation_quantum=context.quantum, executor_start=statistics.median(starts))
-    turns = math.ceil(beyond / context.executors) * first_turn(rules)
-    return turns + (context.notice if turns else 0.0) + min(starts)
+    turns = max(0, math.ceil((users - context.executors) / context.executors))
+    length = first_turn(Rules(rotation_quantum=context.quantum, executor_start=statistics.median(starts)))
+    return length * turns + (context.notice if turns else 0.0) + min(starts)
 
 
 def _ratio(values: Sequence[float]) -> float | None:
