@@ -166,7 +166,7 @@ async def test_a_restart_of_the_service_takes_no_executor_and_grants_none_too_ea
         await asyncio.gather(alice.until(holds(2)), bob.until(holds(1)))
         port = first.service.port
         before = set(alice.executors), set(bob.executors)
-        bob.script.backoff = 1.0  # Bob's driver is not heard for a while.
+        bob.script.backoff = 3.0  # Bob's driver is not heard for a while.
         heard = len(alice.heard)
     await alice.work(wanted=4)
     async with site.service(port) as second:

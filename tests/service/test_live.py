@@ -6,7 +6,7 @@ from emberhub.wire.agent import ExecutorReport, Report
 from emberhub.wire.resources import Resources
 from emberhub_service.alloc.model import Reclaiming, Rules
 from emberhub_service.config import Site, parse_site
-from emberhub_service.control.live import DIP, LAUNCH_GRACE, Live
+from emberhub_service.control.live import BACKLOG, DIP, LAUNCH_GRACE, Live
 from emberhub_service.control.snapshot import build_snapshot, choose_pool, counted
 from emberhub_service.records import ClusterRecord
 
@@ -154,6 +154,32 @@ def test_a_moment_without_demand_between_two_stages_is_not_believed():
     live.hear(report(target=0, wanted=0), 131.0)
     live.hear(report(target=0, wanted=8), 131.5)
     assert live.wanted(131.5) == 8
+
+
+def test_work_asks_for_more_than_the_executor_it_has_once_it_has_lasted():
+    live = a_live()
+    live.hear(report("0", target=1, wanted=0), 110.0)
+    live.hear(report("0", target=1, wanted=4), 120.0)
+    assert live.wanted(120.0 + BACKLOG / 2) == 1
+    assert live.grows_at == 120.0 + BACKLOG
+    assert live.wanted(live.grows_at) == 4
+    # A pause that is too short to be believed is part of the work; a longer one begins anew.
+    live.hear(report("0", target=1, wanted=0), 122.0)
+    live.hear(report("0", target=1, wanted=4), 122.5)
+    assert live.wanted(122.5) == 4
+    live.hear(report("0", target=1, wanted=0), 130.0)
+    live.hear(report("0", target=1, wanted=0), 130.0 + DIP)
+    live.hear(report("0", target=1, wanted=4), 140.0)
+    assert live.wanted(140.0) == 1
+
+
+def test_work_without_an_executor_asks_for_all_at_once():
+    live = a_live()
+    live.hear(report(target=0, wanted=4), 120.0)
+    assert live.wanted(120.0) == 4
+    live.grant(4, 120.0)
+    live.hear(report(target=4, wanted=4), 120.1)
+    assert live.wanted(120.1) == 4
 
 
 def test_a_new_connection_makes_the_drivers_target_hold():

@@ -22,6 +22,12 @@ LAUNCH_GRACE = 3.0
 DIP = 1.0
 """Seconds for which less demand must last to be believed: between two stages of a query there is none for a moment."""
 
+BACKLOG = 1.0
+"""Seconds for which work must have lasted before a cluster that has an executor asks for more of them: what ends sooner
+is only slowed by executors that start beside it. Spark's own allocation waits as long
+(`spark.dynamicAllocation.schedulerBacklogTimeout`).
+"""
+
 _FIRST_PAUSE = 15.0
 _LONGEST_PAUSE = 300.0
 
@@ -76,6 +82,8 @@ class Live:
     peak: int = 0
     """Demand before it fell, which counts until `peak_until`."""
     peak_until: float = 0.0
+    working_since: float | None = None
+    """Since when there has been work; None while there is none."""
     promised_since: float = 0.0
     granted_at: float | None = None
     """When the first of the executors that are on their way was promised; None once one has come."""
@@ -196,6 +204,10 @@ class Live:
         elif now >= self.peak_until:
             self.peak, self.peak_until = before, now + DIP
         self.report = report
+        if not self._believed(now):
+            self.working_since = None
+        elif self.working_since is None:
+            self.working_since = now
         self.worked = self.worked or (report.wanted > 0 and not self.record.warm)
         self.since = {e.id: self.since.get(e.id, now - e.age) for e in report.executors}
         present = self.since.keys()
@@ -240,7 +252,14 @@ class Live:
     def wanted(self, now: float) -> int:
         """Executors that its work could use, before floor and ceiling."""
         wanted = max(int(self.ahead), 0 if self.record.warm else self._believed(now))
+        if self.kept() and now < self.grows_at:
+            wanted = min(wanted, self.granted())
         return min(wanted, len(self.kept())) if now < self.paused_until else wanted
+
+    @property
+    def grows_at(self) -> float:
+        """When work that goes on makes it ask for more than it has."""
+        return self.working_since + BACKLOG if self.working_since is not None else 0.0
 
     def _believed(self, now: float) -> int:
         if self.report is None:
