@@ -2,13 +2,18 @@
 
 People write human units; errors name the key and the line. Without a file the built-in configuration holds: one
 pool of 4 cores and 4 GB, one queue in which users share equally, one small profile.
+
+What an administrator has changed of the queues while the service ran is laid over the file's, key by key, before it is
+read: one set of rules, and one set of errors, for both.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 from emberhub.wire.resources import Resources
@@ -34,8 +39,13 @@ _TOP = (
     "kubernetes",
 )
 _QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "instructors", "children")
+CHANGEABLE = ("policy", "weight", "guaranteed", "max", "borrows")
+"""What may be changed of a queue while the service runs. Which queues there are, and who is in them, is the file's."""
 _POLICIES = ("fair", "user-fair", "fifo")
 _DEPTH = 10
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""Queue: settings that are laid over the file's, written as there, in JSON's types."""
 
 
 class ServiceRules(msgspec.Struct, frozen=True):
@@ -54,6 +64,8 @@ class Site(msgspec.Struct, frozen=True):
 
     pools: tuple[Pool, ...] = (Pool(name="main", capacity=Resources.of(cores=4, memory="4G")),)
     queues: Queue = Queue(name="class")
+    changed: dict[str, tuple[str, ...]] = {}
+    """Queue: its settings that are not the file's, but were changed while the service ran."""
     groups: dict[str, tuple[str, ...]] = {}
     """Leaf queue: the hub's groups that it is for. A leaf that is not listed is for everyone."""
     instructors: dict[str, tuple[str, ...]] = {}
@@ -85,12 +97,16 @@ class Site(msgspec.Struct, frozen=True):
         return sum((pool.capacity for pool in self.pools), Resources())
 
 
+def every(queue: Queue) -> Iterator[Queue]:
+    """A queue and all below it, in the order in which they are written."""
+    yield queue
+    for child in queue.children:
+        yield from every(child)
+
+
 def leaves(queue: Queue) -> Iterator[Queue]:
     """The leaves of a tree of queues, in the order in which they are written."""
-    if not queue.children:
-        yield queue
-    for child in queue.children:
-        yield from leaves(child)
+    return (each for each in every(queue) if not each.children)
 
 
 def instructed(site: Site, groups: Collection[str]) -> frozenset[str]:
@@ -106,34 +122,31 @@ def instructed(site: Site, groups: Collection[str]) -> frozenset[str]:
     return frozenset(below(site.queues, mine=False))
 
 
-def load_site(path: Path | None) -> Site:
+def load_site(path: Path | None, changes: Changes = MappingProxyType({})) -> Site:
     """Read the site's file; a path that is None or does not exist gives the built-in configuration.
 
-    Raises ConfigError.
+    `changes` are laid over the file's queues, and checked with them by the same rules; those of queues that the file
+    has not are left out. Raises ConfigError.
     """
-    if path is None or not path.exists():
-        return Site()
-    return read_site(read_file(path))
+    return read_site(None if path is None or not path.exists() else read_file(path), changes)
 
 
-def parse_site(text: str, source: str = "emberhub.yaml") -> Site:
+def parse_site(text: str, source: str = "emberhub.yaml", changes: Changes = MappingProxyType({})) -> Site:
     """As `load_site`, from text. Raises ConfigError."""
-    return read_site(read_text(text, source))
+    return read_site(read_text(text, source), changes)
 
 
-def read_site(reader: Reader | None) -> Site:
+def read_site(reader: Reader | None, changes: Changes = MappingProxyType({})) -> Site:
     """As `load_site`, from a place in a document. Raises ConfigError."""
-    if reader is None:
-        return Site()
+    reader = reader or _plain({}, "")
     fields = reader.fields(_TOP)
     given: dict[str, object] = {}
     if "pools" in fields:
         given["pools"] = _read_pools(fields["pools"])
     partial = Site(**given)  # type: ignore[arg-type]
-    if "queues" in fields:
-        tree, whole = _Tree(), partial.capacity()
-        given["queues"] = tree.read(fields["queues"], whole, whole)
-        given["groups"], given["instructors"] = tree.groups, tree.instructors
+    tree, whole = _Tree(changes), partial.capacity()
+    given["queues"] = tree.read(fields.get("queues") or _plain({"name": partial.queues.name}, "queues"), whole, whole)
+    given["groups"], given["instructors"], given["changed"] = tree.groups, tree.instructors, tree.changed
     if "profiles" in fields:
         given["profiles"] = read_profiles(fields["profiles"])
     if "rules" in fields:
@@ -145,6 +158,13 @@ def read_site(reader: Reader | None) -> Site:
         raise place.error(f"a lease of {site.lease:g} s must be at least twice the heartbeat of {site.heartbeat:g} s")
     _check_profiles(site, fields.get("profiles"), reader)
     return site
+
+
+def _plain(settings: Mapping[str, Any], path: str) -> Reader:
+    """These settings, as a place in a document would hold them. Raises ConfigError where one cannot be written."""
+    reader = read_text(msgspec.json.encode(settings).decode(), path)
+    assert reader is not None, "JSON is never an empty document"
+    return Reader(reader.node, path, "")
 
 
 def _read_patterns(reader: Reader) -> tuple[str, ...]:
@@ -191,7 +211,9 @@ def _read_pools(reader: Reader) -> tuple[Pool, ...]:
 class _Tree:
     """Reads the tree of queues, and collects what holds across it."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self.changed: dict[str, tuple[str, ...]] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
         self.instructors: dict[str, tuple[str, ...]] = {}
         self.seen: set[str] = set()
@@ -207,6 +229,10 @@ class _Tree:
         if name in self.seen:
             raise fields["name"].error(f"the name {name!r} comes twice in the tree")
         self.seen.add(name)
+        laid_over = _plain(self._changes.get(name, {}), name).fields(CHANGEABLE)
+        if laid_over:
+            self.changed[name] = tuple(key for key in CHANGEABLE if key in laid_over)
+            fields |= laid_over
         policy = fields["policy"].text() if "policy" in fields else "user-fair"
         if policy not in _POLICIES:
             raise fields["policy"].error(f"{policy!r} is not a policy; the policies are {', '.join(_POLICIES)}")

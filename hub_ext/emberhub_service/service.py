@@ -25,7 +25,7 @@ from .api.identity import Identity
 from .api.livy import livy_handlers
 from .api.presence import people_with_servers
 from .api.server import make_server
-from .config import Site, load_site, parse_site
+from .config import Changes, Site, load_site, parse_site
 from .control.agents import Agents
 from .control.controller import Controller
 from .control.metrics import Metrics
@@ -85,8 +85,12 @@ class Service:
         """Returns when requests are answered. Raises ConfigError, or EmberhubError where a predecessor stays."""
         self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = await _locked(self.state_dir / "service.lock")
-        site, error = self._first_site()
         self.records = open_records(self.db_url)
+        try:
+            site, error = self._first_site(self.records.queue_changes())
+        except ConfigError:
+            self.records.close()
+            raise
         self.state = state = State(site, self.records, Clock(self.records.latest()))
         state.config_error = error
         sockets = await _bound(self.host, self.port)
@@ -101,7 +105,8 @@ class Service:
         self.controller = Controller(state, self.metrics, self.reconciler.enqueue)
         questions = Questions(state)
         agents = Agents(state, self.metrics, self.controller, self.reconciler.enqueue, questions)
-        requests = Requests(state, self.controller, self.metrics, self.reconciler.enqueue)
+        self.watch = Watch(self.site, state, self.records, self._site_changed)
+        requests = Requests(state, self.controller, self.metrics, self.reconciler.enqueue, self.watch)
         # Drivers that call before it is known which were left running would be sent away for good.
         await self.reconciler.open()
         self.controller.start()
@@ -125,7 +130,6 @@ class Service:
             ],
         )
         self.server.add_sockets(sockets)
-        self.watch = Watch(self.site, state, self._site_changed)
         self.warm = WarmDrivers(state, self.reconciler.enqueue, lambda: people_with_servers(self.auth))
         troubles = Troubles(state, self.backend)
         self._tasks = [asyncio.create_task(each.run()) for each in (self.watch, self.warm, troubles, state.journal)]
@@ -162,18 +166,20 @@ class Service:
     def _last_good(self) -> Path:
         return self.state_dir / "site.last-good.yaml"
 
-    def _first_site(self) -> tuple[Site, str]:
-        """The site's file; if it is wrong, the one that was last in force, and why."""
+    def _first_site(self, changes: Changes) -> tuple[Site, str]:
+        """The site's file with what was changed of its queues; if that is wrong, what was last in force, and why."""
         try:
-            site = load_site(self.site)
+            site, error = load_site(self.site, changes), ""
+            self._keep_good()
         except ConfigError as wrong:
-            if not self._last_good.exists():
-                raise
-            log.error("%s. The configuration that was last in force is used.", wrong)
-            site = parse_site(self._last_good.read_text(), self._last_good.name)
-            return site, f"{wrong}. The configuration from before stays in force."
-        self._keep_good()
-        return site, ""
+            if self._last_good.exists():
+                site = parse_site(self._last_good.read_text(), self._last_good.name, changes)
+                error = f"{wrong}. The configuration from before stays in force."
+            else:
+                site = load_site(self.site)
+                error = f"{wrong}. The file's own queues are in force."
+            log.error("%s", error)
+        return site, error
 
     def _keep_good(self) -> None:
         """Keep a copy of the file that is in force. Where that is not possible, the older copy stays."""
@@ -195,7 +201,6 @@ class Service:
         for live in self.state.lives.values():
             live.welcome(site)
         self.controller.changed()
-        self.state.journal.note("site", "A changed configuration is in force.")
         self.state.on_change()
 
 

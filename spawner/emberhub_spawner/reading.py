@@ -24,7 +24,10 @@ KEYS = {"cores": "millicores", "memory": "memory", "gpus": "milligpus", "nvme": 
 
 
 class Reader:
-    """One place in a YAML document: its key path, its line, and what stands there."""
+    """One place in a YAML document: its key path, its line, and what stands there.
+
+    `source` names the document in errors; where it is empty, there is none that people see, and no line is named.
+    """
 
     def __init__(self, node: yaml.Node, path: str, source: str) -> None:
         self.node = node
@@ -34,7 +37,8 @@ class Reader:
     def error(self, problem: str) -> ConfigError:
         """An error about this place."""
         where = self.path or "the document"
-        return ConfigError(f"{self.source}, line {self.node.start_mark.line + 1}: {where}: {problem}")
+        line = f"{self.source}, line {self.node.start_mark.line + 1}: " if self.source else ""
+        return ConfigError(f"{line}{where}: {problem}")
 
     def fields(self, known: Iterable[str]) -> dict[str, Reader]:
         """The entries of a mapping. Keys that are not `known`, and keys that come twice, are errors."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from emberhub_service.alloc.model import Reclaim
+
 from .builders import NOW, a_cluster, a_pool, a_queue, a_site, decide
 
 POOL = a_pool(cores=8, memory="16G")
@@ -42,6 +44,20 @@ def test_within_a_full_queue_executors_are_asked_back_from_its_own() -> None:
     outcome = decide(a_site(POOL, root, a, b, outsider))
     assert len(outcome.asked("a")) == 2
     assert outcome.asked("c") == []
+
+
+def test_what_is_above_a_lowered_maximum_is_asked_back_and_no_more() -> None:
+    root = a_queue("root").over(a_queue("small").at_most(cores=3), a_queue("other"))
+    a, b = (a_cluster(name).in_queue("small").wanting(8) for name in "ab")
+    outsider = a_cluster("c").in_queue("other").wanting(2).holding(2)
+    outcome = decide(a_site(POOL, root, a.holding(4), b.holding(2), outsider))
+    assert sorted([len(outcome.asked("a")), len(outcome.asked("b"))]) in ([0, 3], [1, 2])
+    assert outcome.asked("c") == []
+    asked = [d for d in outcome.plan.decisions if isinstance(d, Reclaim)]
+    assert {(each.rule, each.reason) for each in asked} == {("B", "Its queue has more than its maximum.")}
+    assert {each.deadline for each in asked} == {NOW + 5.0}
+    within = decide(a_site(POOL, root, a.holding(2), b.holding(1), outsider))
+    assert within.asked("a") == within.asked("b") == []
 
 
 def test_a_queue_borrows_what_its_sisters_leave_idle() -> None:

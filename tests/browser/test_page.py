@@ -49,7 +49,7 @@ def test_my_cluster_appears_grows_and_goes_as_the_api_says_and_obeys_the_keyboar
     page.keyboard.press("Control+A")
     page.keyboard.type("4")
     page.keyboard.press("Enter")
-    page.locator("dialog").wait_for(state="hidden")
+    page.locator("dialog[open]").wait_for(state="hidden")
     person = stage.person("alice")
     assert person.ask("GET", f"clusters/{cluster}")[1]["executors"] == {"min": 0, "max": 4}
 
@@ -137,6 +137,38 @@ def test_the_class_as_its_instructor_sees_and_changes_it_and_the_pool_as_an_admi
     assert log.count() >= before
     windows.picture(page, "page-admin", full_page=True)
     check_accessible(page)
+
+
+def test_an_admin_changes_a_queue_within_the_rules_and_takes_the_files_again(stage: Stage, windows: Windows) -> None:
+    stage.start("alice", wanted=4)
+    page = visit(stage, windows, "admin", height=1100)
+    queue = page.locator("#queues tbody tr", has_text="class").first
+    assert queue.locator(".note").inner_text() == "users share equally"
+    press(page, "Change queue class")
+    page.locator("dialog h2", has_text="Queue class").wait_for()
+    check_accessible(page)
+    page.get_by_label("Weight beside its siblings").fill("2")
+    guaranteed = page.get_by_role("group", name="Guaranteed")
+    assert guaranteed.get_by_label("Cores").input_value() == "4"
+    assert guaranteed.get_by_label("GPUs").count() == 0
+    guaranteed.get_by_label("Cores").fill("400%")
+    windows.expected.append("status of 400")
+    page.keyboard.press("Enter")
+    page.locator("dialog [role=alert]", has_text="class.guaranteed.cores: must not be above 100%").wait_for()
+    windows.picture(page, "page-queue")
+    assert queue.locator(".note").inner_text() == "users share equally"
+    guaranteed.get_by_label("Cores").fill("3")
+    page.keyboard.press("Enter")
+    page.locator("dialog[open]").wait_for(state="hidden")
+    queue.locator("text=weight 2; changed here: weight, guaranteed").wait_for(timeout=SECOND)
+    assert queue.locator("td").first.inner_text() == "3 cores, 4 GiB"
+    told = "Queue class: weight 2 instead of 1; guaranteed 3 cores, 4 GiB memory instead of 4 cores, 4 GiB memory."
+    page.locator("#log tbody tr", has_text=told).wait_for(timeout=SECOND)
+
+    page.get_by_role("button", name="Change queue class").click()
+    page.get_by_role("button", name="As in the file").click()
+    queue.locator("text=4 cores, 4 GiB").wait_for(timeout=SECOND)
+    assert queue.locator(".note").inner_text() == "users share equally"
 
 
 def test_on_a_phone_in_the_dark_everything_is_in_reach(stage: Stage, windows: Windows) -> None:

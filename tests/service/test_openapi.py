@@ -34,7 +34,7 @@ async def test_answers_are_as_the_document_says(running):
         for operation in route.operations:
             if operation.method != "GET" or operation.answer is None:
                 continue
-            who = "admin" if route.path.endswith(("snapshot", "events")) else "alice"
+            who = "admin" if route.path.endswith(("snapshot", "events", "queues")) else "alice"
             answer = await running.call("GET", route.path.replace("{id}", cluster), who=who)
             assert answer.status == 200
             described = document["paths"][f"/{route.path}"]["get"]["responses"]["200"]["content"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .claims import Claims
 from .fairness import Job
@@ -39,17 +39,21 @@ def grants(work: Field, claims: Claims) -> list[Grant]:
     return [Grant(name, count, work.pools[pool].name, rule, WHY[rule]) for (name, pool, rule), count in merged.items()]
 
 
-def takings(work: Field, picks: Iterable[Pick]) -> Taking:
-    """Both phases of preemption (I), and of giving back what is not used (J)."""
+def takings(work: Field, picks: Iterable[Pick], strained: Collection[int]) -> Taking:
+    """Both phases of preemption (I), of giving back what is not used (J), and what is above a maximum (B).
+
+    `strained`: the accounts in which more is held than there may be, such as those of queues whose maximum was lowered.
+    """
     taking = Taking()
     by_cluster: dict[str, list[Pick]] = {}
     for pick in picks:
         by_cluster.setdefault(pick.candidate.job.id, []).append(pick)
     for job in work.jobs:
         mine = by_cluster.get(job.id, [])
-        if job.cluster.frozen or not (mine or job.marked or job.live > job.demand):
+        bounded = bool(strained) and any(cap in strained for cap in job.caps)
+        if job.cluster.frozen or not (mine or job.marked or job.live > (job.fair if bounded else job.demand)):
             continue
-        cluster = _Cluster(work, job, mine)
+        cluster = _Cluster(work, job, mine, bounded=bounded)
         cluster.for_claims()
         cluster.for_itself()
         cluster.decide(taking)
@@ -59,11 +63,13 @@ def takings(work: Field, picks: Iterable[Pick]) -> Taking:
 class _Cluster:
     """One cluster: phase two for what is due, phase one for what is new, and an end to what is not needed."""
 
-    def __init__(self, work: Field, job: Job, picks: list[Pick]) -> None:
+    def __init__(self, work: Field, job: Job, picks: list[Pick], *, bounded: bool) -> None:
         self.now = work.snapshot.now
         self.rules = work.snapshot.rules
         self.job = job
         self.picks = picks
+        self.bounded = bounded
+        """A queue above it holds more than it may."""
         self.revoke: dict[tuple[str, str], list[str]] = {}
         self.reclaim: dict[tuple[float, str, str], list[str]] = {}
         self.off: list[str] = []
@@ -79,8 +85,11 @@ class _Cluster:
     def for_itself(self) -> None:
         """What lies idle or above its maximum with nobody waiting for it, and what is needed no more."""
         job, rules = self.job, self.rules
-        over = job.live - job.demand - len(self.picks)
-        beyond = job.live - job.cluster.ceiling - len(self.picks)
+        most, rule, why = job.cluster.ceiling, "J", "It is above its cluster's maximum."
+        if self.bounded and job.fair < most:
+            most, rule, why = job.fair, "B", "Its queue has more than its maximum."
+        over = job.live - min(job.demand, most) - len(self.picks)
+        beyond = job.live - most - len(self.picks)
         if over <= 0 and not job.marked:
             return
         picked = {pick.candidate.executor.id for pick in self.picks if pick.candidate.executor is not None}
@@ -94,7 +103,7 @@ class _Cluster:
                     self._take(executor, self.now, "J", "It is idle, and its cluster does not want it.")
                 else:
                     deadline = self.now + rules.reclaim_notice
-                    self._take(executor, deadline, "J", "It is above its cluster's maximum.")
+                    self._take(executor, deadline, rule, why)
             elif executor.reclaiming is not None:
                 self.off.append(executor.id)
 

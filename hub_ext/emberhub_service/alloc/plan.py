@@ -54,6 +54,7 @@ def _plan(snapshot: Snapshot) -> Plan:
     # 3. What is free now, and what will be once everything revoked is gone.
     now = work.held(work.ledger(), work.jobs)
     soon = _soon(work, now.copy())
+    strained = {account for account, room in enumerate(soon.rooms) if min(room) < 0}
     # 4. Claims in the order of filling: from what is free, from what is coming, by asking for some back (F, G, H, I).
     claims = Claims(work, now, soon, Victims(work), kept)
     claims.serve(filling.due[:promised])
@@ -62,8 +63,8 @@ def _plan(snapshot: Snapshot) -> Plan:
     claims.serve(filling.due[promised:])
     # 5. Nothing stays idle that somebody can use (K).
     claims.rest(work.jobs)
-    # 6. Both phases of taking back, for claims and for what lies idle (I, J).
-    taking = takings(work, claims.victims.picks)
+    # 6. Both phases of taking back: for claims, what lies idle, and what is above a queue's maximum (B, I, J).
+    taking = takings(work, claims.victims.picks, strained)
     # 7. Every no gets its reason (N).
     refused = refusals(work, claims, filling.ledger, taking.going, turns)
     return Plan(

@@ -92,6 +92,10 @@ def _events(call: Call) -> Answer:
     return Answer(call.requests.events(call.person, before, most))
 
 
+async def _change_queue(call: Call) -> Answer:
+    return Answer(await call.requests.change_queue(call.person, call.body))
+
+
 def number(call: Call, name: str, least: float, most: float) -> float:
     """A number of the query; 0 if it is not there. Raises RequestRefused."""
     text = call.query.get(name, "0")
@@ -205,6 +209,24 @@ ROUTES: tuple[Route, ...] = (
         (
             Operation(
                 "GET", "The pools and their use.", lambda call: Answer(call.requests.pool(call.person)), rest.Pools
+            ),
+        ),
+    ),
+    Route(
+        "api/queues",
+        (
+            Operation(
+                "GET",
+                "The queues' settings; for admins.",
+                lambda call: Answer(call.requests.queues(call.person)),
+                rest.Queues,
+            ),
+            Operation(
+                "PATCH",
+                "Change a queue's settings, over the configuration file's; for admins.",
+                _change_queue,
+                rest.Queue,
+                body=rest.ChangeQueue,
             ),
         ),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from emberhub.wire import rest
 from emberhub.wire.resources import Resources
@@ -13,7 +13,7 @@ from ..records import ENDED, ClusterRecord
 from .live import Live
 from .people import Person, sees
 from .snapshot import open_queue
-from .views import pools_view
+from .views import pools_view, queues_view
 
 RECENT = 12 * 3600.0
 """Seconds for which others' clusters that have ended are shown."""
@@ -71,6 +71,8 @@ class QueueUse(rest.Body, frozen=True):
     clusters: int
     executors: int
     lacking: int
+    settings: rest.Queue | None
+    """For admins."""
     children: tuple[QueueUse, ...]
 
 
@@ -152,14 +154,17 @@ def names_for(site: Site, person: Person) -> Callable[[ClusterRecord], bool]:
     return lambda record: record.queue in mine
 
 
-def pool(site: Site, lives: Collection[Live], named: Callable[[ClusterRecord], bool], config_error: str) -> Pool:
+def pool(
+    site: Site, lives: Collection[Live], named: Callable[[ClusterRecord], bool], admin: bool, config_error: str
+) -> Pool:
     """The pools; `named` says of which clusters the user may be told."""
     lives = list(lives)
+    settings = {queue.name: queue for queue in queues_view(site).queues} if admin else {}
     return Pool(
         pools=pools_view(site, lives, "").pools,
         holders=_holders(lives, named),
-        queues=_queue(site.queues, lives, open_queue(site), {queue.name for queue in leaves(site.queues)}),
-        config_error=config_error,
+        queues=_queue(site.queues, lives, open_queue(site), {queue.name for queue in leaves(site.queues)}, settings),
+        config_error=config_error if admin else "",
     )
 
 
@@ -183,8 +188,10 @@ def _holders(lives: Sequence[Live], named: Callable[[ClusterRecord], bool]) -> t
     return tuple(sorted(some, key=lambda h: (-h.millicores, -h.executors, h.lacking, h.user)))
 
 
-def _queue(queue: Queue, lives: Sequence[Live], fallback: str, known: Collection[str]) -> QueueUse:
-    children = tuple(_queue(child, lives, fallback, known) for child in queue.children)
+def _queue(
+    queue: Queue, lives: Sequence[Live], fallback: str, known: Collection[str], settings: Mapping[str, rest.Queue]
+) -> QueueUse:
+    children = tuple(_queue(child, lives, fallback, known, settings) for child in queue.children)
     used, clusters, executors, lacking = Resources(), 0, 0, 0
     for child in children:
         used += child.used
@@ -207,5 +214,6 @@ def _queue(queue: Queue, lives: Sequence[Live], fallback: str, known: Collection
         clusters=clusters,
         executors=executors,
         lacking=lacking,
+        settings=settings.get(queue.name),
         children=children,
     )

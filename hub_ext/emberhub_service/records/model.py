@@ -212,6 +212,14 @@ sessions = sa.Table(
     sqlite_autoincrement=True,
 )
 
+queue_changes = sa.Table(
+    "queue_changes",
+    metadata,
+    sa.Column("queue", sa.String(255), primary_key=True),
+    # What is laid over the file's settings of this queue, as `config.Changes` has it.
+    sa.Column("settings", sa.JSON, nullable=False),
+)
+
 users = sa.Table(
     "users",
     metadata,

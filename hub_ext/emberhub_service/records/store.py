@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,18 @@ from alembic import command
 from alembic.config import Config
 from emberhub.errors import EmberhubError
 
-from .model import TRANSITIONS, ClusterRecord, Event, SessionRecord, UserRecord, clusters, events, sessions, users
+from .model import (
+    TRANSITIONS,
+    ClusterRecord,
+    Event,
+    SessionRecord,
+    UserRecord,
+    clusters,
+    events,
+    queue_changes,
+    sessions,
+    users,
+)
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY = 1.0
@@ -129,6 +140,20 @@ class Records:
         with self.engine.begin() as connection:
             connection.execute(users.delete().where(users.c.name.in_([row["name"] for row in rows])))
             connection.execute(users.insert(), rows)
+
+    # --- queues ---
+
+    def queue_changes(self) -> dict[str, dict[str, Any]]:
+        """By queue, what was changed of its settings."""
+        with self.engine.connect() as connection:
+            return {row.queue: row.settings for row in connection.execute(sa.select(queue_changes))}
+
+    def change_queue(self, queue: str, settings: Mapping[str, Any]) -> None:
+        """From now on, these settings of the queue are changed, and no others."""
+        with self.engine.begin() as connection:
+            connection.execute(queue_changes.delete().where(queue_changes.c.queue == queue))
+            if settings:
+                connection.execute(queue_changes.insert().values(queue=queue, settings=dict(settings)))
 
     # --- events ---
 

@@ -175,7 +175,7 @@ class Feed:
         state = self._state
         key = person.admin, me.instructs
         if key not in made:
-            error = state.config_error if person.admin else ""
             named = board.names_for(state.site, person)
-            made[key] = msgspec.json.encode(board.pool(state.site, list(state.lives.values()), named, error))
+            pool = board.pool(state.site, state.lives.values(), named, person.admin, state.config_error)
+            made[key] = msgspec.json.encode(pool)
         return made[key]

@@ -60,6 +60,43 @@ class Wish(Request, frozen=True):
     """`later`: keep it a little longer, once; `another`: give the one instead that costs me least."""
 
 
+Amounts = Annotated[dict[str, str | int | float], msgspec.Meta(max_length=10)]
+"""`{"cores": 2, "memory": "4G", "gpus": 1, "nvme": "100G"}`, or percentages of what the queue above has (`"50%"`)."""
+
+
+class ChangeQueue(Request, frozen=True):
+    """`PATCH queues`: lay settings over the configuration file's. What is left out stays as it is; null takes back what
+    was laid over the file's.
+    """
+
+    name: Annotated[str, msgspec.Meta(max_length=255)]
+    policy: str | msgspec.UnsetType | None = msgspec.UNSET
+    weight: float | msgspec.UnsetType | None = msgspec.UNSET
+    guaranteed: Amounts | msgspec.UnsetType | None = msgspec.UNSET
+    max: Amounts | msgspec.UnsetType | None = msgspec.UNSET
+    borrows: bool | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Queue(Body, frozen=True):
+    """A queue's settings that may be changed."""
+
+    name: str
+    policy: str
+    weight: float
+    guaranteed: Resources
+    max: dict[str, int]
+    """The resources that are bounded, in the units of `Resources`."""
+    borrows: bool
+    changed: tuple[str, ...]
+    """The settings that are not the configuration file's."""
+
+
+class Queues(Body, frozen=True):
+    """`GET queues`: the whole tree, each queue before those below it."""
+
+    queues: tuple[Queue, ...]
+
+
 class Profile(Body, frozen=True):
     """What a user picks: `GET profiles`."""
 

@@ -6,8 +6,8 @@ import { count } from "./words.js";
 const body = document.body.dataset;
 const $ = (id) => document.getElementById(id);
 
-/** One request to the API; returns what went wrong as a sentence, or an empty string. */
-async function ask(method, path, content) {
+/** One request to the API that changes something; returns what went wrong as a sentence, or an empty string. */
+export async function ask(method, path, content) {
   try {
     const answer = await fetch(`${body.prefix}api/${path}`, {
       method,

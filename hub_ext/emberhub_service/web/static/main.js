@@ -5,6 +5,7 @@ import { clusterTable } from "./clusters.js";
 import { show, text } from "./dom.js";
 import { eventLog } from "./log.js";
 import { poolView } from "./pool.js";
+import { prepareQueues } from "./queues.js";
 import { connect } from "./socket.js";
 import { count, executors, stateOf, troubled } from "./words.js";
 
@@ -107,6 +108,7 @@ function onLink(state) {
 }
 
 prepare();
+prepareQueues();
 $("trouble").addEventListener("change", draw);
 setInterval(tick, 1000);
 connect(prefix, xsrf, take, onLink);

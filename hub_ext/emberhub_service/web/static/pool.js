@@ -1,6 +1,7 @@
 // The pool: what is used of it, who has what, and the tree of queues.
 
 import { attribute, cell, keyed, make, rowHeader, show, table, text } from "./dom.js";
+import { changeQueue, described } from "./queues.js";
 import { amount, count } from "./words.js";
 
 const KINDS = ["millicores", "memory", "milligpus", "nvme"];
@@ -24,7 +25,8 @@ export function poolView() {
     show(holders.whole, people.length > 0);
     show(nobody, people.length === 0);
     keyed(holders.body, people, (each) => each.key, () => line(4, ["Executors", "Cores", "Waits for"]), updateHolder);
-    keyed(queues.body, [...flat(pool.queues, 0)], (each) => each.queue.name, () => line(5, ["Guaranteed", "In use", "Borrowed", "Waits for"]), updateQueue);
+    const capacity = total(pool.pools.map((each) => each.capacity));
+    keyed(queues.body, [...flat(pool.queues, 0, capacity)], (each) => each.queue.name, createQueue, updateQueue);
   };
 }
 
@@ -34,8 +36,8 @@ function line(columns, labels) {
   return row;
 }
 
-function fill(row, words) {
-  words.forEach((word, place) => text(row.children[place], word));
+function fill(cells, words) {
+  words.forEach((word, place) => text(cells[place], word));
 }
 
 function createPool() {
@@ -86,22 +88,41 @@ function named(holders, mine) {
 }
 
 function updateHolder(row, holder) {
-  fill(row, [holder.who, String(holder.executors), String(holder.millicores / 1000), String(holder.lacking || "")]);
+  fill(row.children, [holder.who, String(holder.executors), String(holder.millicores / 1000), String(holder.lacking || "")]);
 }
 
-function* flat(queue, depth) {
-  yield { queue, depth };
-  for (const child of queue.children) yield* flat(child, depth + 1);
+function total(amounts) {
+  return Object.fromEntries(KINDS.map((kind) => [kind, amounts.reduce((sum, each) => sum + (each[kind] ?? 0), 0)]));
 }
 
-function updateQueue(row, { queue, depth }) {
+function* flat(queue, depth, capacity) {
+  yield { queue, depth, capacity };
+  for (const child of queue.children) yield* flat(child, depth + 1, capacity);
+}
+
+function createQueue() {
+  const row = line(5, ["Guaranteed", "In use", "Borrowed", "Waits for"]);
+  const change = make("button", { type: "button", className: "quiet" }, "Change");
+  row.parts = { name: make("span", { className: "name" }), note: make("span", { className: "note" }), change };
+  row.firstElementChild.append(row.parts.name, row.parts.note, change);
+  change.addEventListener("click", () => changeQueue(row.item.queue.settings, row.item.capacity));
+  return row;
+}
+
+function updateQueue(row, item) {
+  const { queue, depth } = item;
+  const { name, note, change } = row.parts;
+  row.item = item;
   row.className = `depth-${Math.min(depth, 6)}`;
-  const total = (resources) => KINDS.some((kind) => resources[kind]);
-  fill(row, [
-    queue.name,
-    total(queue.guaranteed) ? amount(queue.guaranteed) : "",
-    queue.executors || total(queue.used) ? amount(queue.used) : "",
-    total(queue.guaranteed) && total(queue.borrowed) ? amount(queue.borrowed) : "",
+  const some = (resources) => KINDS.some((kind) => resources[kind]);
+  text(name, queue.name);
+  for (const element of [note, change]) show(element, queue.settings !== null);
+  text(note, queue.settings && described(queue.settings));
+  attribute(change, "aria-label", `Change queue ${queue.name}`);
+  fill([...row.children].slice(1), [
+    some(queue.guaranteed) ? amount(queue.guaranteed) : "",
+    queue.executors || some(queue.used) ? amount(queue.used) : "",
+    some(queue.guaranteed) && some(queue.borrowed) ? amount(queue.borrowed) : "",
     String(queue.lacking || ""),
   ]);
 }
