@@ -37,7 +37,7 @@ def test_a_card_says_what_a_profile_is_what_it_costs_and_what_is_free() -> None:
     assert card(a_profile()) == (
         "Small: One core each. An executor costs 1 core, 1 GiB memory. There is room for 3 of 8 now."
     )
-    assert card(GPU).endswith("All 2 are in use now, so you would wait for a turn.")
+    assert card(GPU).endswith("There is room for none of 2 now, so you would wait for a turn.")
     assert card(BARRIER).endswith("It gets 3 at once or none.")
 
 

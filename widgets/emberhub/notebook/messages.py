@@ -63,7 +63,7 @@ NO_WIDGETS = Problem(
 
 CARD_SIZE = Message("An executor costs {size}.")
 CARD_FREE = Message("There is room for {free} of {room} now.")
-CARD_FULL = Message("All {room} are in use now, so you would wait for a turn.")
+CARD_FULL = Message("There is room for none of {room} now, so you would wait for a turn.")
 CARD_GANG = Message("It gets {gang} at once or none.")
 COSTS = Message("At most {executors}, which is {most}.")
 COSTS_KEPT = Message("Of that, {kept} are kept for you whether you work or not.")
