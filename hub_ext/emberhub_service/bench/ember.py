@@ -11,7 +11,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,17 +153,27 @@ async def _python(plan: Plan, name: str, environment: dict[str, str], *arguments
         )
 
 
-async def warmed(plan: Plan) -> None:
-    """Wait for the warm drivers, as a class finds them that logs in before it begins. Raises EmberhubError."""
-    deadline = asyncio.get_running_loop().time() + START_TIMEOUT
-    while True:
-        logs = [path for path in plan.events.iterdir() if not path.name.startswith(".")]
-        spare = memory.executors(plan.directory) >= min(1, plan.warm)
-        if len(logs) >= plan.warm and spare:
-            return
+async def warmed(plan: Plan, used: Collection[str] = ()) -> str:
+    """Wait until as many drivers are warm as are to be, and one of them has run its queries on a spare executor.
+
+    So finds them who comes to a machine that has nothing to do. Those `used` before must have gone, with their
+    executors. Returns the name of the one with an executor; an empty one where none is to be warm.
+
+    Raises EmberhubError.
+    """
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT * (1 + plan.warm / 10)
+    while plan.warm:
+        told = {log.parent.name: log.read_text() for log in plan.directory.glob("**/drivers/w-*/driver.log")}
+        planned = [name for name, text in told.items() if "warming up (plan) ended" in text]
+        ran = [name for name, text in told.items() if "warming up (run) ended" in text]
+        if len(planned) == len(told) == plan.warm and ran and not told.keys() & set(used):
+            executors = await asyncio.to_thread(memory.executors, plan.directory)
+            if executors == len(ran):
+                return ran[0]
         if asyncio.get_running_loop().time() > deadline:
             raise EmberhubError(f"{plan.warm} warm drivers did not start; see {plan.directory}/service.log")
         await asyncio.sleep(0.5)
+    return ""
 
 
 async def answers(url: str, service: asyncio.subprocess.Process, log: Path) -> None:

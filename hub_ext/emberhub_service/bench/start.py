@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import statistics
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from emberhub_driver.conf import executor_heap, write_properties
 from emberhub_spawner.local.engine import EngineClient
 
 from ..commands import leftovers
-from . import memory, probes
+from . import probes
 from .acquisition import Answer, Move, Order
 from .ember import warmed
 from .places import place
@@ -29,8 +28,6 @@ EXECUTORS = 4
 WARM = 2
 LARGE = Resources.of(cores=1, memory="4G")
 """An executor that holds a gigabyte in its cache."""
-_POLL = 0.2
-_PATIENCE = 120.0
 
 Say = Callable[[str], None]
 Ready = Callable[[], Awaitable[None]]
@@ -117,8 +114,10 @@ class Bench:
         """Emberhub: a cluster that takes a warm driver over."""
         plan = Plan("ember", "tuned", self._repeat + 1, EXECUTORS, WARM, self._root / "warm")
 
+        used: set[str] = set()
+
         async def ready() -> None:
-            await _all_warm(plan)
+            used.add(await warmed(plan, used))
 
         async with _opened(plan) as access:
             *each, mine = (one.environment for one in access.values())
@@ -175,21 +174,9 @@ async def _opened(plan: Plan) -> AsyncIterator[Mapping[str, Access]]:
     try:
         with opened(plan):
             async with place(plan) as access:
-                await warmed(plan)
                 yield access
     finally:
         leftovers.end(plan.directory)
-
-
-async def _all_warm(plan: Plan) -> None:
-    """Wait until drivers of the past have gone, and those to come are there with one executor among them."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        running = len(list(plan.events.glob("[!.]*.inprogress")))
-        executors = await asyncio.to_thread(memory.executors, plan.directory)
-        if (running == plan.warm and executors == 1) or time.monotonic() > deadline:
-            return
-        await asyncio.sleep(_POLL)
 
 
 async def _asked(engine: EngineClient, directory: Path, **what: Any) -> Answer:
