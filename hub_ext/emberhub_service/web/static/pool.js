@@ -117,7 +117,7 @@ function updateQueue(row, item) {
   const some = (resources) => KINDS.some((kind) => resources[kind]);
   text(name, queue.name);
   for (const element of [note, change]) show(element, queue.settings !== null);
-  text(note, queue.settings && described(queue.settings));
+  text(note, queue.settings && described(queue.settings, queue.children.length > 0));
   attribute(change, "aria-label", `Change queue ${queue.name}`);
   fill([...row.children].slice(1), [
     some(queue.guaranteed) ? amount(queue.guaranteed) : "",

@@ -88,9 +88,9 @@ export function changeQueue(settings, capacity) {
   $("queue-policy").focus();
 }
 
-/** A queue's settings as a line, for those who may change them. */
-export function described(settings) {
-  const parts = [POLICIES[settings.policy]];
+/** A queue's settings as a line, for those who may change them. Above other queues, these share, not people. */
+export function described(settings, above) {
+  const parts = [above && settings.policy !== "fifo" ? "queues share by weight" : POLICIES[settings.policy]];
   if (settings.weight !== 1) parts.push(`weight ${settings.weight}`);
   if (Object.keys(settings.max).length) parts.push(`at most ${amount(settings.max)}`);
   if (!settings.borrows) parts.push("borrows nothing");
