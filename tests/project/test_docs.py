@@ -23,7 +23,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_operators_page_has_every_setting() -> None:
     text = (ROOT / "docs" / "operator.md").read_text()
-    inner = {"groups", "rules", "service", "pools", "queues", "profiles"}
+    inner = {"groups", "changed", "rules", "service", "pools", "queues", "profiles"}
     settings = {
         *Rules.__struct_fields__,
         *ServiceRules.__struct_fields__,
