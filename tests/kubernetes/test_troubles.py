@@ -113,7 +113,7 @@ def test_while_the_api_server_is_away_queries_go_on_and_who_starts_a_cluster_wai
             server.resume()
     his = bob.cluster()
     assert his.id == body["id"]
-    assert (bob.see(his).generation, alice.see(hers).generation) == (1, generation)
+    assert (bob.see(his).generation, alice.see(hers).generation) == (body["generation"] + 1, generation)
     job = Work(his, 4, 0.1, query=doze)
     job.finish()
     work.finish()
