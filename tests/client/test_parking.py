@@ -7,6 +7,8 @@ from typing import Any
 
 import emberhub
 import pytest
+from emberhub.session import drop
+from pyspark.sql.connect.session import SparkSession
 
 from tests.support.connect import FakeDriver
 from tests.support.fake_service import FakeService, a_cluster
@@ -138,3 +140,21 @@ def test_the_cluster_s_own_session_is_the_same_after_parking(
     assert cluster.spark is mine and mine is not spark
     mine.conf.set("spark.sql.ansi.enabled", "true")
     assert second.settings["spark.sql.ansi.enabled"] == "true"
+
+
+def test_functions_ask_the_session_that_was_opened_last_and_none_whose_driver_has_gone(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+) -> None:
+    earlier = a_session(service, drivers[0])
+    drivers[0].stop()
+    service.will("POST", "clusters", a_cluster(id="c-2", name="second"))
+    service.will("GET", "clusters/c-2", a_cluster(id="c-2", name="second"))
+    service.will("GET", "clusters/c-2/connection", drivers[1].connection)
+    later = emberhub.cluster("second").spark
+    assert SparkSession.getActiveSession() is later is SparkSession.active()
+    asked = drivers[1].calls
+    assert SparkSession.active().conf.get("spark.sql.shuffle.partitions")
+    assert drivers[1].calls > asked
+    drop(earlier)
+    assert SparkSession.getActiveSession() is later
+    drop(later)
