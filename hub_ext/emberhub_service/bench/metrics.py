@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..alloc.model import Rules
-from ..alloc.rotation import first_turn
+from ..alloc.rotation import wait_bound
 from ..simulate.metrics import jain
 from .events import Application, Span, length, merge
 
@@ -26,7 +26,8 @@ DEFINITIONS = {
     "pool": "task-seconds ÷ executors of the pool times makespan",
     "first executor": "longest time from any user's first job to that user's first executor",
     "bound": "what rule D promises for it: a first turn (a third of the quantum, or four starts) times ⌈users beyond "
-    "executors ÷ executors⌉, notice, and the shortest such time of the run, which is what a start takes",
+    "executors ÷ executors⌉, notice, and one start: the median wait of as many users as there are executors, those who "
+    "were served first and had to wait for nobody",
     "longest wait": "longest time for which any user had a job and no executor, first or later",
     "memory": "most of all processes together (PSS), clients included",
     "leaked": "executors left after the last user stopped, and processes left after the end",
@@ -187,9 +188,11 @@ def _user(visit: Visit, applications: Sequence[Application]) -> UserMetrics:
 def _bound(context: Context, users: int, starts: Sequence[float]) -> float | None:
     if context.quantum is None or not starts:
         return None
-    turns = max(0, math.ceil((users - context.executors) / context.executors))
-    length = first_turn(Rules(rotation_quantum=context.quantum, executor_start=statistics.median(starts)))
-    return length * turns + (context.notice if turns else 0.0) + min(starts)
+    # Everybody else's wait has others' turns in it.
+    start = statistics.median(sorted(starts)[: context.executors])
+    rules = Rules(rotation_quantum=context.quantum, executor_start=start, reclaim_notice=context.notice)
+    waiting = max(0, users - context.executors)
+    return wait_bound(waiting, context.executors, rules, newcomers=True) if waiting else start
 
 
 def _ratio(values: Sequence[float]) -> float | None:
