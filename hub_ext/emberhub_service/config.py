@@ -3,8 +3,7 @@
 People write human units; errors name the key and the line. Without a file the built-in configuration holds: one
 pool of 4 cores and 4 GB, one queue in which users share equally, one small profile.
 
-What an administrator has changed of the queues while the service ran is laid over the file's, key by key, before it is
-read: one set of rules, and one set of errors, for both.
+What admins have changed of queues is laid over the file's, key by key, before it is read: the same rules for both.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -40,7 +38,7 @@ _TOP = (
 )
 _QUEUE = ("name", "policy", "weight", "guaranteed", "max", "borrows", "groups", "instructors", "children")
 CHANGEABLE = ("policy", "weight", "guaranteed", "max", "borrows")
-"""What may be changed of a queue while the service runs. Which queues there are, and who is in them, is the file's."""
+"""What may be changed of a queue while the service runs. Which queues there are, and whose, is the file's."""
 _POLICIES = ("fair", "user-fair", "fifo")
 _DEPTH = 10
 
@@ -122,21 +120,20 @@ def instructed(site: Site, groups: Collection[str]) -> frozenset[str]:
     return frozenset(below(site.queues, mine=False))
 
 
-def load_site(path: Path | None, changes: Changes = MappingProxyType({})) -> Site:
+def load_site(path: Path | None, changes: Changes | None = None) -> Site:
     """Read the site's file; a path that is None or does not exist gives the built-in configuration.
 
-    `changes` are laid over the file's queues, and checked with them by the same rules; those of queues that the file
-    has not are left out. Raises ConfigError.
+    `changes` are laid over the file's queues; those of queues that it has not are left out. Raises ConfigError.
     """
     return read_site(None if path is None or not path.exists() else read_file(path), changes)
 
 
-def parse_site(text: str, source: str = "emberhub.yaml", changes: Changes = MappingProxyType({})) -> Site:
+def parse_site(text: str, source: str = "emberhub.yaml", changes: Changes | None = None) -> Site:
     """As `load_site`, from text. Raises ConfigError."""
     return read_site(read_text(text, source), changes)
 
 
-def read_site(reader: Reader | None, changes: Changes = MappingProxyType({})) -> Site:
+def read_site(reader: Reader | None, changes: Changes | None = None) -> Site:
     """As `load_site`, from a place in a document. Raises ConfigError."""
     reader = reader or _plain({}, "")
     fields = reader.fields(_TOP)
@@ -144,7 +141,7 @@ def read_site(reader: Reader | None, changes: Changes = MappingProxyType({})) ->
     if "pools" in fields:
         given["pools"] = _read_pools(fields["pools"])
     partial = Site(**given)  # type: ignore[arg-type]
-    tree, whole = _Tree(changes), partial.capacity()
+    tree, whole = _Tree(changes or {}), partial.capacity()
     given["queues"] = tree.read(fields.get("queues") or _plain({"name": partial.queues.name}, "queues"), whole, whole)
     given["groups"], given["instructors"], given["changed"] = tree.groups, tree.instructors, tree.changed
     if "profiles" in fields:

@@ -30,6 +30,7 @@ from .control.agents import Agents
 from .control.controller import Controller
 from .control.metrics import Metrics
 from .control.questions import Questions
+from .control.queues import Queues
 from .control.reconciler import Reconciler
 from .control.requests import Requests
 from .control.sessions import Sessions
@@ -106,7 +107,8 @@ class Service:
         questions = Questions(state)
         agents = Agents(state, self.metrics, self.controller, self.reconciler.enqueue, questions)
         self.watch = Watch(self.site, state, self.records, self._site_changed)
-        requests = Requests(state, self.controller, self.metrics, self.reconciler.enqueue, self.watch)
+        queues = Queues(state, self.watch)
+        requests = Requests(state, self.controller, self.metrics, self.reconciler.enqueue, queues)
         # Drivers that call before it is known which were left running would be sent away for good.
         await self.reconciler.open()
         self.controller.start()

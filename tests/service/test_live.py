@@ -6,7 +6,8 @@ from emberhub.wire.agent import ExecutorReport, Report
 from emberhub.wire.resources import Resources
 from emberhub_service.alloc.model import Reclaiming, Rules
 from emberhub_service.config import Site, parse_site
-from emberhub_service.control.live import BACKLOG, DIP, LAUNCH_GRACE, Live
+from emberhub_service.control.demand import BACKLOG, DIP
+from emberhub_service.control.live import LAUNCH_GRACE, Live
 from emberhub_service.control.snapshot import build_snapshot, choose_pool, counted
 from emberhub_service.records import ClusterRecord
 
@@ -161,8 +162,8 @@ def test_work_asks_for_more_than_the_executor_it_has_once_it_has_lasted():
     live.hear(report("0", target=1, wanted=0), 110.0)
     live.hear(report("0", target=1, wanted=4), 120.0)
     assert live.wanted(120.0 + BACKLOG / 2) == 1
-    assert live.grows_at == 120.0 + BACKLOG
-    assert live.wanted(live.grows_at) == 4
+    assert live.work.grows_at == 120.0 + BACKLOG
+    assert live.wanted(live.work.grows_at) == 4
     # A pause that is too short to be believed is part of the work; a longer one begins anew.
     live.hear(report("0", target=1, wanted=0), 122.0)
     live.hear(report("0", target=1, wanted=4), 122.5)

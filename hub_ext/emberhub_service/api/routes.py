@@ -93,7 +93,7 @@ def _events(call: Call) -> Answer:
 
 
 async def _change_queue(call: Call) -> Answer:
-    return Answer(await call.requests.change_queue(call.person, call.body))
+    return Answer(await call.requests.queues.change(call.person, call.body))
 
 
 def number(call: Call, name: str, least: float, most: float) -> float:
@@ -218,7 +218,7 @@ ROUTES: tuple[Route, ...] = (
             Operation(
                 "GET",
                 "The queues' settings; for admins.",
-                lambda call: Answer(call.requests.queues(call.person)),
+                lambda call: Answer(call.requests.queues.all(call.person)),
                 rest.Queues,
             ),
             Operation(

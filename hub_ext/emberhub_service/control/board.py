@@ -12,8 +12,9 @@ from ..config import Site, instructed, leaves
 from ..records import ENDED, ClusterRecord
 from .live import Live
 from .people import Person, sees
+from .queues import queues_view
 from .snapshot import open_queue
-from .views import pools_view, queues_view
+from .views import pools_view
 
 RECENT = 12 * 3600.0
 """Seconds for which others' clusters that have ended are shown."""

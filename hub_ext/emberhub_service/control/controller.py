@@ -95,8 +95,8 @@ class Controller:
             if live.waiting_since is not None:
                 yield now + _WAITING_TICK
             yield live.paused_until
-            yield live.peak_until
-            yield live.grows_at
+            yield live.work.peak_until
+            yield live.work.grows_at
             yield from (each.until for each in live.lowered if each.until is not None)
             yield from (reclaiming.deadline for reclaiming in live.reclaiming.values())
             yield from (live.idle_from(e) + site.rules.idle_after for e in live.held if not e.active_tasks)

@@ -15,18 +15,10 @@ from emberhub.wire.agent import ExecutorReport, FromService, Report, Welcome
 from ..alloc.model import Cluster, Executor, Promise, Reclaiming, Refuse
 from ..config import Site
 from ..records import ClusterRecord
+from .demand import Demand
 
 LAUNCH_GRACE = 3.0
 """Seconds for which an executor may still register after its driver has acknowledged a lower target."""
-
-DIP = 1.0
-"""Seconds for which less demand must last to be believed: between two stages of a query there is none for a moment."""
-
-BACKLOG = 1.0
-"""Seconds for which work must have lasted before a cluster that has an executor asks for more of them: what ends sooner
-is only slowed by executors that start beside it. Spark's own allocation waits as long
-(`spark.dynamicAllocation.schedulerBacklogTimeout`).
-"""
 
 _FIRST_PAUSE = 15.0
 _LONGEST_PAUSE = 300.0
@@ -79,11 +71,8 @@ class Live:
     """When each executor was first seen."""
     reclaiming: dict[str, Reclaiming] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
-    peak: int = 0
-    """Demand before it fell, which counts until `peak_until`."""
-    peak_until: float = 0.0
-    working_since: float | None = None
-    """Since when there has been work; None while there is none."""
+    work: Demand = field(default_factory=Demand)
+    """What its reports say that it wants."""
     promised_since: float = 0.0
     granted_at: float | None = None
     """When the first of the executors that are on their way was promised; None once one has come."""
@@ -198,16 +187,8 @@ class Live:
         self.heard = now
         came = {e.id for e in report.executors} - self.since.keys()
         missing = self.target > len(self.kept())
-        before = self._believed(now)
-        if report.wanted >= before:
-            self.peak_until = 0.0
-        elif now >= self.peak_until:
-            self.peak, self.peak_until = before, now + DIP
         self.report = report
-        if not self._believed(now):
-            self.working_since = None
-        elif self.working_since is None:
-            self.working_since = now
+        self.work.hear(report.wanted, now)
         self.worked = self.worked or (report.wanted > 0 and not self.record.warm)
         self.since = {e.id: self.since.get(e.id, now - e.age) for e in report.executors}
         present = self.since.keys()
@@ -251,20 +232,10 @@ class Live:
 
     def wanted(self, now: float) -> int:
         """Executors that its work could use, before floor and ceiling."""
-        wanted = max(int(self.ahead), 0 if self.record.warm else self._believed(now))
-        if self.kept() and now < self.grows_at:
+        wanted = max(int(self.ahead), 0 if self.record.warm else self.work.believed(now))
+        if self.kept() and now < self.work.grows_at:
             wanted = min(wanted, self.granted())
         return min(wanted, len(self.kept())) if now < self.paused_until else wanted
-
-    @property
-    def grows_at(self) -> float:
-        """When work that goes on makes it ask for more than it has."""
-        return self.working_since + BACKLOG if self.working_since is not None else 0.0
-
-    def _believed(self, now: float) -> int:
-        if self.report is None:
-            return 0
-        return max(self.report.wanted, self.peak) if now < self.peak_until else self.report.wanted
 
     def demand(self, now: float) -> int:
         """What it may ask for: its wanted executors within its floor and ceiling."""

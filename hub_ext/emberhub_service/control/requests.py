@@ -8,20 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from emberhub.errors import ConfigError, RequestRefused
+from emberhub.errors import RequestRefused
 from emberhub.wire import rest
 from emberhub_spawner.profiles import Profile, default_of, visible
 from emberhub_spawner.sparkconf import check
 
 from ..alloc.model import Snapshot
-from ..config import CHANGEABLE, every, instructed
+from ..config import instructed
 from ..records import ENDED, ClusterRecord, Conflict
 from .controller import Controller
 from .metrics import Metrics
 from .people import Person, queue_for, sees
+from .queues import Queues
 from .state import State
-from .views import pools_view, profiles_view, queue_view, queues_view, told
-from .watch import Watch
+from .views import pools_view, profiles_view
 from .wishes import grant_wish
 
 log = logging.getLogger(__name__)
@@ -31,13 +31,13 @@ class Requests:
     """Everything that the API can do. Each method raises RequestRefused with the status and the sentence to answer."""
 
     def __init__(
-        self, state: State, controller: Controller, metrics: Metrics, reconcile: Callable[[str], None], watch: Watch
+        self, state: State, controller: Controller, metrics: Metrics, reconcile: Callable[[str], None], queues: Queues
     ) -> None:
         self._state = state
         self._controller = controller
         self._metrics = metrics
         self._reconcile = reconcile
-        self._watch = watch
+        self.queues = queues
 
     # --- reading ---
 
@@ -95,12 +95,6 @@ class Requests:
             raise RequestRefused("Only admins may read what was decided; ask one of them.", 403)
         found = self._state.journal.before(before, most)
         return rest.Events(events=tuple(rest.Event(**msgspec.structs.asdict(event)) for event in found))
-
-    def queues(self, person: Person) -> rest.Queues:
-        """The queues' settings; for admins."""
-        if not person.admin:
-            raise RequestRefused("Only admins may read the queues' settings; ask one of them.", 403)
-        return queues_view(self._state.site)
 
     def metrics(self, person: Person) -> bytes:
         """Prometheus' text."""
@@ -240,30 +234,6 @@ class Requests:
         state.touch(cluster)
         self._controller.changed()
         return state.view(record)
-
-    async def change_queue(self, person: Person, body: rest.ChangeQueue) -> rest.Queue:
-        """Change settings of a queue, as far as the configuration's rules allow it; for admins."""
-        if not person.admin:
-            raise RequestRefused("Only admins may change queues; ask one of them.", 403)
-        before = self._queue_settings(body.name)
-        settings = {key: getattr(body, key) for key in CHANGEABLE if getattr(body, key) is not msgspec.UNSET}
-        try:
-            await self._watch.change(body.name, settings)
-        except (ConfigError, ValueError) as wrong:
-            raise RequestRefused(f"{wrong}. Nothing was changed; correct it.", 400) from None
-        after = self._queue_settings(body.name)
-        what = told(before, after)
-        if what:
-            self._state.journal.note("queue", what, actor=person.name)
-            self._state.on_change()
-        return after
-
-    def _queue_settings(self, name: str) -> rest.Queue:
-        site = self._state.site
-        queues = {queue.name: queue for queue in every(site.queues)}
-        if name not in queues:
-            raise RequestRefused(f"There is no queue {name!r}; the queues are: {', '.join(queues)}.", 404)
-        return queue_view(site, queues[name])
 
     def _amend(self, record: ClusterRecord, changes: dict[str, Any]) -> rest.Cluster:
         before = record.floor

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 from emberhub.wire import rest
-from emberhub.wire.resources import Resources
 from emberhub_spawner.profiles import Profile, default_of
 
-from ..alloc.model import Queue, Refuse
-from ..config import CHANGEABLE, Site, every
+from ..alloc.model import Refuse
+from ..config import Site
 from ..records import ENDED, ClusterRecord
 from .live import Live
 from .snapshot import counted, fitting
@@ -149,43 +148,6 @@ def _unmet(refuse: Refuse) -> rest.Unmet:
         cheapest=refuse.cheapest,
         reason=refuse.reason,
     )
-
-
-def queues_view(site: Site) -> rest.Queues:
-    """The queues' settings, for admins."""
-    return rest.Queues(queues=tuple(queue_view(site, queue) for queue in every(site.queues)))
-
-
-def queue_view(site: Site, queue: Queue) -> rest.Queue:
-    """One queue's settings."""
-    return rest.Queue(
-        name=queue.name,
-        policy=queue.policy,
-        weight=queue.weight,
-        guaranteed=queue.guaranteed,
-        max={kind: most for kind, most in msgspec.structs.asdict(queue.max).items() if most is not None},
-        borrows=queue.borrows,
-        changed=site.changed.get(queue.name, ()),
-    )
-
-
-def told(before: rest.Queue, after: rest.Queue) -> str:
-    """What has changed between the two, as a sentence; empty if nothing has."""
-    kinds = [kind for kind in CHANGEABLE if getattr(before, kind) != getattr(after, kind)]
-    parts = [f"{kind} {_setting(after, kind)} instead of {_setting(before, kind)}" for kind in kinds]
-    return f"Queue {after.name}: {'; '.join(parts)}." if parts else ""
-
-
-def _setting(queue: rest.Queue, kind: str) -> str:
-    match getattr(queue, kind):
-        case bool(value):
-            return "yes" if value else "no"
-        case float(value):
-            return f"{value:g}"
-        case dict(value):
-            return str(Resources(**value)) if value else "everything"
-        case value:
-            return str(value)
 
 
 def pools_view(site: Site, lives: Sequence[Live], config_error: str) -> rest.Pools:
