@@ -18,6 +18,7 @@ from emberhub.errors import ConfigError, EmberhubError
 from emberhub.wire.resources import Resources
 from emberhub_spawner.backend import Backend
 from jupyterhub.services.auth import HubOAuth
+from msgspec.structs import replace
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
@@ -178,7 +179,9 @@ class Service:
                 site = parse_site(self._last_good.read_text(), self._last_good.name, changes)
                 error = f"{wrong}. The configuration from before stays in force."
             else:
-                site = load_site(self.site)
+                # Still told as changed, so that an admin can take back what does not suit the file.
+                kept = {name: tuple(settings) for name, settings in changes.items() if settings}
+                site = replace(load_site(self.site), changed=kept)
                 error = f"{wrong}. The file's own queues are in force."
             log.error("%s", error)
         return site, error

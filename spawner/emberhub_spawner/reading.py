@@ -19,6 +19,9 @@ _SPAN = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?\s*$")
 _SECONDS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
 
+_LARGEST = 1 << 60
+"""More bytes, or thousandths of a core, than any site has."""
+
 KEYS = {"cores": "millicores", "memory": "memory", "gpus": "milligpus", "nvme": "nvme"}
 """What people write, and the field of `Resources` that it fills."""
 
@@ -119,7 +122,8 @@ class Reader:
     def number(self, least: float = 0.0) -> float:
         """A number of at least `least`."""
         value = self.scalar()
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
+        # Neither infinite, nor not a number at all: no comparison with that is true.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
             raise self.error(f"must be a number of at least {least:g}, not {value!r}")
         return float(value)
 
@@ -152,10 +156,16 @@ class Reader:
             return math.floor(of * float(percent[1]) / 100)
         if kind in ("memory", "nvme"):
             try:
-                return parse_bytes(text)
+                found = parse_bytes(text)
             except ValueError as wrong:
                 raise self.error(str(wrong)) from None
-        return round(self.number() * 1000)
+            except OverflowError:
+                found = _LARGEST + 1
+        else:
+            found = round(min(self.number(), float(_LARGEST)) * 1000)
+        if found > _LARGEST:
+            raise self.error("is more than there can be; write a smaller amount")
+        return found
 
     def resources(self, of: Resources | None = None) -> Resources:
         """`{cores: 2, memory: 4G, gpus: 0, nvme: 0}`; what is absent is zero."""

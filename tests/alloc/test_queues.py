@@ -60,6 +60,19 @@ def test_what_is_above_a_lowered_maximum_is_asked_back_and_no_more() -> None:
     assert within.asked("a") == within.asked("b") == []
 
 
+def test_a_lowered_maximum_takes_no_floor_and_no_guarantee_in_use_and_makes_nobody_pay_for_who_is_not_heard() -> None:
+    small = a_queue("small").at_most(cores=1)
+    ana = a_cluster("ana").in_queue("small").wanting(2).between(2, 4).holding(2)
+    assert decide(a_site(POOL, a_queue("root").over(small, a_queue("other")), ana)).asked("ana") == []
+    parent = a_queue("p").at_most(cores=3).over(a_queue("x"), a_queue("y").guaranteeing(cores=2))
+    x = a_cluster("x").in_queue("x").wanting(3).between(3, 3).holding(3)
+    y = a_cluster("y").in_queue("y").wanting(2).holding(2)
+    assert decide(a_site(POOL, a_queue("root").over(parent), x, y)).asked("y") == []
+    lost = a_cluster("lost").in_queue("small").wanting(3).holding(3).but(frozen=True)
+    here = a_cluster("here").in_queue("small").wanting(1).holding(1)
+    assert decide(a_site(POOL, a_queue("root").over(small, a_queue("other")), lost, here)).asked("here") == []
+
+
 def test_a_queue_borrows_what_its_sisters_leave_idle() -> None:
     root = a_queue("root").over(a_queue("x").guaranteeing(cores=4), a_queue("y").guaranteeing(cores=4))
     assert decide(a_site(POOL, root, a_cluster("a").in_queue("x").wanting(8))).granted("a") == 8

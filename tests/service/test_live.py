@@ -169,7 +169,9 @@ def test_work_asks_for_more_than_the_executor_it_has_once_it_has_lasted():
     live.hear(report("0", target=1, wanted=4), 122.5)
     assert live.wanted(122.5) == 4
     live.hear(report("0", target=1, wanted=0), 130.0)
-    live.hear(report("0", target=1, wanted=0), 130.0 + DIP)
+    live.hear(report("0", target=1, wanted=4), 130.5 + DIP)
+    assert live.wanted(130.5 + DIP) == 1
+    live.hear(report("0", target=1, wanted=0), 135.0)
     live.hear(report("0", target=1, wanted=4), 140.0)
     assert live.wanted(140.0) == 1
 

@@ -58,14 +58,14 @@ def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) 
     # pyspark.sql.functions asks the environment whether it is to build remote or classic columns.
     os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     session = SparkSession.builder.channelBuilder(builder).create()
-    # PySpark leaves the first session the active one, which its functions ask for settings: its driver may have gone.
-    SparkSession._default_session = SparkSession._active_session.session = session
     # Spark would try to reach a driver that has gone for ten minutes, at the end of the kernel too.
     session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES, backoff_multiplier=2, max_backoff=4000)])
     channel: Following = session.client._channel
     channel.client = weakref.ref(session.client)
     channel.operations = watch_cells(channel.cancel)
     _set_defaults(session, cluster)
+    # PySpark leaves the first session the active one, which its functions ask for settings: its driver may have gone.
+    SparkSession._default_session = SparkSession._active_session.session = session
     return session
 
 

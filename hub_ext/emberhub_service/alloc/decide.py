@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 from .claims import Claims
 from .fairness import Job
 from .jobs import Field
 from .model import CallOff, Executor, Grant, Reclaim, Revoke
-from .preemption import NAMED, NOW, Pick
+from .preemption import NAMED, NOW, Pick, may_lose
 
 __all__ = ["Taking", "grants", "takings"]
 
@@ -39,10 +39,10 @@ def grants(work: Field, claims: Claims) -> list[Grant]:
     return [Grant(name, count, work.pools[pool].name, rule, WHY[rule]) for (name, pool, rule), count in merged.items()]
 
 
-def takings(work: Field, picks: Iterable[Pick], strained: Collection[int]) -> Taking:
+def takings(work: Field, picks: Iterable[Pick], strained: Mapping[int, list[int]]) -> Taking:
     """Both phases of preemption (I), of giving back what is not used (J), and what is above a maximum (B).
 
-    `strained`: the accounts in which more is held than there may be, such as those of queues whose maximum was lowered.
+    `strained`: accounts of queues that hold more than they may, with what is left of each resource.
     """
     taking = Taking()
     by_cluster: dict[str, list[Pick]] = {}
@@ -50,26 +50,37 @@ def takings(work: Field, picks: Iterable[Pick], strained: Collection[int]) -> Ta
         by_cluster.setdefault(pick.candidate.job.id, []).append(pick)
     for job in work.jobs:
         mine = by_cluster.get(job.id, [])
-        bounded = bool(strained) and any(cap in strained for cap in job.caps)
-        if job.cluster.frozen or not (mine or job.marked or job.live > (job.fair if bounded else job.demand)):
+        most = _most(job, strained)
+        if job.cluster.frozen or not (mine or job.marked or job.live > min(job.demand, most)):
             continue
-        cluster = _Cluster(work, job, mine, bounded=bounded)
+        cluster = _Cluster(work, job, mine, most)
         cluster.for_claims()
         cluster.for_itself()
         cluster.decide(taking)
     return taking
 
 
+def _most(job: Job, strained: Mapping[int, list[int]]) -> int:
+    """Executors that a cluster may keep: its own maximum; its fair share, where its queue must become smaller by what
+    its executors are made of. Floors stay, and guarantees in use (I).
+    """
+    above = [strained[cap] for cap in job.caps if cap in strained] if strained else []
+    if any(need and left < 0 for room in above for need, left in zip(job.need, room, strict=True)) and may_lose(
+        job, None
+    ):
+        return min(job.cluster.ceiling, max(job.fair, job.floor))
+    return job.cluster.ceiling
+
+
 class _Cluster:
     """One cluster: phase two for what is due, phase one for what is new, and an end to what is not needed."""
 
-    def __init__(self, work: Field, job: Job, picks: list[Pick], *, bounded: bool) -> None:
+    def __init__(self, work: Field, job: Job, picks: list[Pick], most: int) -> None:
         self.now = work.snapshot.now
         self.rules = work.snapshot.rules
         self.job = job
         self.picks = picks
-        self.bounded = bounded
-        """A queue above it holds more than it may."""
+        self.most = most
         self.revoke: dict[tuple[str, str], list[str]] = {}
         self.reclaim: dict[tuple[float, str, str], list[str]] = {}
         self.off: list[str] = []
@@ -85,27 +96,29 @@ class _Cluster:
     def for_itself(self) -> None:
         """What lies idle or above its maximum with nobody waiting for it, and what is needed no more."""
         job, rules = self.job, self.rules
-        most, rule, why = job.cluster.ceiling, "J", "It is above its cluster's maximum."
-        if self.bounded and job.fair < most:
-            most, rule, why = job.fair, "B", "Its queue has more than its maximum."
-        over = job.live - min(job.demand, most) - len(self.picks)
-        beyond = job.live - most - len(self.picks)
-        if over <= 0 and not job.marked:
+        unwanted = job.live - job.demand - len(self.picks)
+        beyond = job.live - self.most - len(self.picks)
+        if unwanted <= 0 and beyond <= 0 and not job.marked:
             return
+        rule, why = "J", "It is above its cluster's maximum."
         picked = {pick.candidate.executor.id for pick in self.picks if pick.candidate.executor is not None}
         rest = [executor for executor in job.cluster.executors if not executor.revoked and executor.id not in picked]
+        if self.most < job.cluster.ceiling:
+            rule, why = "B", "Its queue has more than its maximum."
+            if self.most and job.gang == 1:  # what is promised has not come yet
+                beyond = min(beyond, len(rest) - 1)
         for executor in sorted(rest, key=_cheap):
             held = self.now >= executor.since + rules.min_hold
             rested = executor.idle_since is not None and self.now - executor.idle_since >= rules.idle_after
-            if held and over > 0 and (rested or beyond > 0):
-                over, beyond = over - 1, beyond - 1
-                if rested:
-                    self._take(executor, self.now, "J", "It is idle, and its cluster does not want it.")
-                else:
-                    deadline = self.now + rules.reclaim_notice
-                    self._take(executor, deadline, rule, why)
-            elif executor.reclaiming is not None:
-                self.off.append(executor.id)
+            if held and rested and unwanted > 0:
+                self._take(executor, self.now, "J", "It is idle, and its cluster does not want it.")
+            elif held and beyond > 0:
+                self._take(executor, self.now + rules.reclaim_notice, rule, why)
+            else:
+                if executor.reclaiming is not None:
+                    self.off.append(executor.id)
+                continue
+            unwanted, beyond = unwanted - 1, beyond - 1
 
     def decide(self, taking: Taking) -> None:
         """The decisions, executors together that go for the same reason."""

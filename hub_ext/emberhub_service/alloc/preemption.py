@@ -132,7 +132,7 @@ class Victims:
             if not candidate.taken and job.spare > 0 and (not job.split or _surplus_here(candidate)):
                 if first < 0:
                     self._next[account] = first = at
-                if not job.guarantees or _may_lose(job, claimant):
+                if not job.guarantees or may_lose(job, claimant):
                     return candidate
         if first < 0:
             self._next[account] = len(found)
@@ -156,7 +156,7 @@ class Victims:
             guarantee.add(job.need, -1)
 
 
-def _may_lose(job: Job, claimant: Job | None) -> bool:
+def may_lose(job: Job, claimant: Job | None) -> bool:
     """Whether every guarantee above a cluster lets go: it holds more than that, or gives to one of its own."""
     shared = claimant.guarantees if claimant is not None else ()
     return not [guarantee for guarantee in job.guarantees if not (guarantee in shared or guarantee.exceeded())]

@@ -29,14 +29,14 @@ class Demand:
     def hear(self, wanted: int, now: float) -> None:
         """A report has come."""
         before = self.believed(now)
+        if not before:
+            self.working_since = None
         if wanted >= before:
             self.peak_until = 0.0
         elif now >= self.peak_until:
             self.peak, self.peak_until = before, now + DIP
         self.reported = wanted
-        if not self.believed(now):
-            self.working_since = None
-        elif self.working_since is None:
+        if self.working_since is None and self.believed(now):
             self.working_since = now
 
     def believed(self, now: float) -> int:

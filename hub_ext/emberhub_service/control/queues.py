@@ -73,6 +73,8 @@ def _told(before: rest.Queue, after: rest.Queue) -> str:
     """What has changed between the two, as a sentence; empty if nothing has."""
     kinds = [kind for kind in CHANGEABLE if getattr(before, kind) != getattr(after, kind)]
     parts = [f"{kind} {_setting(after, kind)} instead of {_setting(before, kind)}" for kind in kinds]
+    if before.changed != after.changed and not parts:
+        parts.append(f"the same, with {', '.join(after.changed) or 'nothing'} laid over the configuration file")
     return f"Queue {after.name}: {'; '.join(parts)}." if parts else ""
 
 

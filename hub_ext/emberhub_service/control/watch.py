@@ -75,7 +75,7 @@ class Watch:
             self._records.change_queue(queue, now)
             try:
                 await self.accept(site)
-            except ValueError:
+            except BaseException:
                 self._records.change_queue(queue, before)
                 raise
             self._changes = changes

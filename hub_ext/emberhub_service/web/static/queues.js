@@ -23,7 +23,8 @@ function fill(fieldset, resources, capacity) {
   fieldset.querySelectorAll("label").forEach((label) => label.remove());
   for (const [kind, field] of Object.entries(KINDS)) {
     if (!capacity[field] && !resources[field]) continue;
-    const input = make("input", { type: "text", name: kind, autocomplete: "off", spellcheck: false });
+    const example = kind === "memory" || kind === "nvme" ? "4G" : "2";
+    const input = make("input", { type: "text", name: kind, placeholder: `as ${example}`, autocomplete: "off", spellcheck: false });
     input.value = input.defaultValue = field in resources ? written(kind, resources[field]) : "";
     fieldset.append(make("label", {}, `${LABELS[kind]} `, input));
   }
@@ -50,12 +51,13 @@ function changes() {
 }
 
 async function send(content) {
-  const buttons = $("queue").querySelectorAll("button");
+  const [focused, buttons] = [document.activeElement, $("queue").querySelectorAll("button")];
   buttons.forEach((button) => (button.disabled = true));
   const problem = await ask("PATCH", "queues", content);
   buttons.forEach((button) => (button.disabled = false));
   text($("queue-problem"), problem);
-  if (!problem) $("queue").close();
+  if (problem) focused.focus();
+  else $("queue").close();
 }
 
 /** Make the dialog work. */
