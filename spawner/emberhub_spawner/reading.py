@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -122,8 +123,8 @@ class Reader:
     def number(self, least: float = 0.0) -> float:
         """A number of at least `least`."""
         value = self.scalar()
-        # Neither infinite, nor not a number at all: no comparison with that is true.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+        # Neither infinite, nor too long for a float, nor not a number at all: no comparison with that is true.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= sys.float_info.max:
             raise self.error(f"must be a number of at least {least:g}, not {value!r}")
         return float(value)
 

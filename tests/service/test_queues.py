@@ -76,6 +76,8 @@ def test_changes_of_a_queue_that_is_not_there_are_left_out():
         ({"class": {"guaranteed": {"disks": 5}}}, "class.guaranteed.disks: there is no such key"),
         ({"class": {"max": {"memory": "a lot"}}}, "class.max.memory: 'a lot' is not a size"),
         ({"class": {"max": {"cores": "120%"}}}, "class.max.cores: must not be above 100%"),
+        ({"class": {"max": {"memory": "9" * 400}}}, "class.max.memory: is more than there can be"),
+        ({"class": {"max": {"cores": 10**17}}}, "class.max.cores: is more than there can be"),
         ({"class": {"name": "other"}}, "class.name: there is no such key"),
         ({"research": {"guaranteed": {"cores": 3}}}, "emberhub.yaml, line 7: queues.children[1]: the guarantees of"),
     ],

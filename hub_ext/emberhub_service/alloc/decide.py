@@ -50,7 +50,7 @@ def takings(work: Field, picks: Iterable[Pick], strained: Mapping[int, list[int]
         by_cluster.setdefault(pick.candidate.job.id, []).append(pick)
     for job in work.jobs:
         mine = by_cluster.get(job.id, [])
-        most = _most(job, strained)
+        most = _most(job, strained) if strained else job.cluster.ceiling
         if job.cluster.frozen or not (mine or job.marked or job.live > min(job.demand, most)):
             continue
         cluster = _Cluster(work, job, mine, most)
@@ -64,7 +64,7 @@ def _most(job: Job, strained: Mapping[int, list[int]]) -> int:
     """Executors that a cluster may keep: its own maximum; its fair share, where its queue must become smaller by what
     its executors are made of. Floors stay, and guarantees in use (I).
     """
-    above = [strained[cap] for cap in job.caps if cap in strained] if strained else []
+    above = [strained[cap] for cap in job.caps if cap in strained]
     if any(need and left < 0 for room in above for need, left in zip(job.need, room, strict=True)) and may_lose(
         job, None
     ):

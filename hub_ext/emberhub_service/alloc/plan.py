@@ -54,7 +54,7 @@ def _plan(snapshot: Snapshot) -> Plan:
     # 3. What is free now, and what will be once everything revoked is gone.
     now = work.held(work.ledger(), work.jobs)
     soon = _soon(work, now.copy())
-    strained = _strained(work)
+    strained = _strained(work, soon)
     # 4. Claims in the order of filling: from what is free, from what is coming, by asking for some back (F, G, H, I).
     claims = Claims(work, now, soon, Victims(work), kept)
     claims.serve(filling.due[:promised])
@@ -124,16 +124,17 @@ def _unserved(work: Field, order: list[Job]) -> list[Job]:
     return [job for job in order if job.user not in served]
 
 
-def _strained(work: Field) -> dict[int, list[int]]:
+def _strained(work: Field, soon: Ledger) -> dict[int, list[int]]:
     """Queues whose clusters hold more than their maximum allows, as it was lowered since; by account, what is left.
 
     What a driver holds that is not heard from is not counted: others should not make up for it.
     """
-    if not work.bounds:
+    bounds = range(len(work.pools), len(soon.rooms))
+    if all(min(soon.rooms[account]) >= 0 for account in bounds):  # all together, so those that are heard too
         return {}
     heard = [job for job in work.jobs if not job.cluster.frozen]
     rooms = _soon(work, work.held(work.ledger(), heard)).rooms
-    return {account: rooms[account] for account in range(len(work.pools), len(rooms)) if min(rooms[account]) < 0}
+    return {account: rooms[account] for account in bounds if min(rooms[account]) < 0}
 
 
 def _soon(work: Field, ledger: Ledger) -> Ledger:

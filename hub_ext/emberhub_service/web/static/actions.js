@@ -21,6 +21,17 @@ export async function ask(method, path, content) {
   }
 }
 
+/** Do what a dialog asks for: its buttons rest meanwhile, and it closes, or says what went wrong. */
+export async function carryOut(dialog, act) {
+  const [focused, buttons] = [document.activeElement, dialog.querySelectorAll("button")];
+  buttons.forEach((button) => (button.disabled = true));
+  const problem = await act();
+  buttons.forEach((button) => (button.disabled = false));
+  text(dialog.querySelector("[role=alert]"), problem);
+  if (problem) focused.focus();
+  else dialog.close();
+}
+
 let pending = null;
 
 function open(title, words, yes, range, act) {
@@ -40,13 +51,9 @@ function open(title, words, yes, range, act) {
 /** Make the dialog work. */
 export function prepare() {
   $("ask-no").addEventListener("click", () => $("ask").close());
-  $("ask").querySelector("form").addEventListener("submit", async (event) => {
+  $("ask").querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    $("ask-yes").disabled = true;
-    const problem = await pending();
-    $("ask-yes").disabled = false;
-    text($("ask-problem"), problem);
-    if (!problem) $("ask").close();
+    carryOut($("ask"), pending);
   });
 }
 

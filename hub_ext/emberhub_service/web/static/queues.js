@@ -1,6 +1,6 @@
 // Changing a queue's settings, for admins. The service checks them by the rules of its configuration file.
 
-import { ask } from "./actions.js";
+import { ask, carryOut } from "./actions.js";
 import { make, show, text } from "./dom.js";
 import { amount } from "./words.js";
 
@@ -50,15 +50,7 @@ function changes() {
   return found;
 }
 
-async function send(content) {
-  const [focused, buttons] = [document.activeElement, $("queue").querySelectorAll("button")];
-  buttons.forEach((button) => (button.disabled = true));
-  const problem = await ask("PATCH", "queues", content);
-  buttons.forEach((button) => (button.disabled = false));
-  text($("queue-problem"), problem);
-  if (problem) focused.focus();
-  else $("queue").close();
-}
+const send = (content) => carryOut($("queue"), () => ask("PATCH", "queues", content));
 
 /** Make the dialog work. */
 export function prepareQueues() {
