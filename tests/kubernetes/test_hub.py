@@ -1,48 +1,27 @@
-"""A real hub in a pod, as the chart runs it: notebooks, drivers and executors are pods beside it."""
+"""A real hub in a pod, by the commands of docs/kubernetes.md: notebooks, drivers and executors are pods beside it."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
+import os
+import re
+import subprocess
 import threading
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.support.hub import Person, ask_for_token, eventually
-from tests.support.kube import ROOT, Kube, a_kube_site, image
+from tests.support.kube import ROOT, Kube, image
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
-PASSWORD = "a-password-for-tests-only"
-STARS = "/home/jovyan/star-data"
-
-BEFORE = f"""
-import os, sys
-c.JupyterHub.bind_url = "http://0.0.0.0:8000"
-c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
-c.JupyterHub.hub_connect_url = "http://hub:8081"
-c.JupyterHub.db_url = "sqlite://"
-c.ConfigurableHTTPProxy.command = [sys.executable, "-m", "emberhub_service.proxy"]
-c.JupyterHub.authenticator_class = "shared-password"
-c.SharedPasswordAuthenticator.user_password = "{PASSWORD}"
-c.Authenticator.allow_all = True
-c.KubeSpawner.namespace = os.environ["POD_NAMESPACE"]
-c.KubeSpawner.image = os.environ["NOTEBOOK_IMAGE"]
-c.KubeSpawner.image_pull_policy = "IfNotPresent"
-c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
-c.KubeSpawner.profile_list = []
-"""
-"""What the chart sets, but for the proxy, which has a pod of its own there."""
-
-RULES = """
-rules: {min_hold: 1s, idle_after: 3s, think_time: 1s, reclaim_notice: 1s}
-heartbeat: 3s
-"""
+COMMANDS = re.compile(r"^## From nothing to a class\n.*?^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
+"""The first block of commands under that heading."""
 
 GAIA = """
 from importlib.resources import files
@@ -73,42 +52,57 @@ except urllib.error.HTTPError as error:
 """
 
 
+def the_commands() -> list[str]:
+    """Those of the documentation."""
+    found = COMMANDS.search((ROOT / "docs" / "kubernetes.md").read_text())
+    assert found, "docs/kubernetes.md has no commands any more"
+    return found[1].splitlines()
+
+
 class KubeHub:
-    """JupyterHub in a pod, with the rights that the chart gives it, and what Emberhub's values add to it."""
+    """JupyterHub in a pod, as somebody has it who tries Emberhub; its people reach it by the last command's port."""
 
-    def __init__(self, kube: Kube, stars: Path) -> None:
+    def __init__(self, kube: Kube) -> None:
         self.kube = kube
-        values = yaml.safe_load((ROOT / "helm-values" / "base.yaml").read_text())["hub"]
-        (site_at,) = [each["mountPath"] for each in values["extraFiles"].values()]
-        files = {
-            "jupyterhub_config.py": BEFORE + values["extraConfig"]["emberhub"],
-            "emberhub.yaml": yaml.safe_dump(_site(kube.image, stars)),
-        }
-        kube.apply(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "hub"}},
-            *_rights_of_the_chart(),
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hub"}, "stringData": files},
-            _hub_service(values["service"]["extraPorts"]),
-            _hub_pod(image("hub"), image("notebook"), site_at),
+        build, *commands, forward = the_commands()
+        assert build == "images/build", "the images are there already"
+        try:
+            said = self._shell("\n".join(commands))
+        except subprocess.CalledProcessError as error:
+            raise AssertionError(f"{error.stdout}\n{error.stderr}\n{self.log()}") from error
+        self.password = said.split()[-1]
+        # Any free port will do.
+        self._forward = subprocess.Popen(
+            forward.replace(" 8000:", " :").split(), env=self._environment(), stdout=subprocess.PIPE, text=True
         )
-        (service,) = [each for each in kube.get("services") if each["metadata"]["name"] == "hub"]
-        self.url = f"http://{service['spec']['clusterIP']}:8000"
+        assert self._forward.stdout is not None
+        self.url = "http://" + self._forward.stdout.readline().split()[2]
         self.service = f"{self.url}/services/emberhub"
-        eventually(self._answers, "the hub answers", 120)
 
-    def _answers(self) -> bool:
-        (pod,) = self.kube.get("pods", "component=hub")
-        restarts = sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
-        assert not restarts, self.log("--previous")
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/hub/health", timeout=5):
-            return True
-        return False
+    def close(self) -> None:
+        self._forward.terminate()
+        self._forward.communicate(timeout=30)
 
-    def log(self, *more: str) -> str:
-        return self.kube.run("logs", "hub", "--tail=60", *more, check=False)
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"KUBECONFIG": self.kube.kubeconfig}
+
+    def _shell(self, script: str) -> str:
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=ROOT,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=True,
+        )
+        return ran.stdout
+
+    def log(self) -> str:
+        return self.kube.run("logs", "deployment/hub", "--tail=60", check=False)
 
     def make_token(self, user: str) -> str:
-        return ask_for_token(self.url, user, PASSWORD)
+        return ask_for_token(self.url, user, self.password)
 
     @functools.cache  # noqa: B019 (a hub lives as long as the tests of its module)
     def person(self, name: str) -> Person:
@@ -143,65 +137,6 @@ class KubeHub:
         return self.kube.run("exec", pod, "--", "python", "-W", "ignore", "-c", code, within=within)
 
 
-def _site(reference: str, stars: Path) -> dict[str, Any]:
-    """With a directory of the node that is mounted where the example puts its files."""
-    site: dict[str, Any] = yaml.safe_load(a_kube_site(reference, 4, RULES))
-    site["kubernetes"] |= {
-        "volumes": [{"name": "stars", "hostPath": {"path": str(stars)}}],
-        "volume_mounts": [{"name": "stars", "mountPath": STARS}],
-    }
-    return site
-
-
-def _rights_of_the_chart() -> list[dict[str, Any]]:
-    group = "rbac.authorization.k8s.io"
-    things = ["pods", "persistentvolumeclaims", "secrets", "services"]
-    rules = [
-        {"apiGroups": [""], "resources": things, "verbs": ["get", "watch", "list", "create", "delete"]},
-        {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "watch", "list"]},
-    ]
-    common = {"apiVersion": f"{group}/v1", "metadata": {"name": "hub"}}
-    reference = {"apiGroup": group, "kind": "Role", "name": "hub"}
-    subjects = [{"kind": "ServiceAccount", "name": "hub"}]
-    return [
-        common | {"kind": "Role", "rules": rules},
-        common | {"kind": "RoleBinding", "roleRef": reference, "subjects": subjects},
-    ]
-
-
-def _hub_service(more: list[dict[str, Any]]) -> dict[str, Any]:
-    ports = [{"name": "hub", "port": 8081}, {"name": "proxy", "port": 8000}, *more]
-    spec = {"selector": {"component": "hub"}, "ports": ports}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hub"}, "spec": spec}
-
-
-def _hub_pod(reference: str, notebook: str, site_at: str) -> dict[str, Any]:
-    config = "/usr/local/etc/jupyterhub/jupyterhub_config.py"
-    container = {
-        "name": "hub",
-        "image": reference,
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["jupyterhub", "--config", config],
-        "env": [
-            {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-            {"name": "NOTEBOOK_IMAGE", "value": notebook},
-        ],
-        "volumeMounts": [
-            {"name": "files", "mountPath": config, "subPath": "jupyterhub_config.py"},
-            {"name": "files", "mountPath": site_at, "subPath": "emberhub.yaml"},
-        ],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    spec = {
-        "serviceAccountName": "hub",
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-        "volumes": [{"name": "files", "secret": {"secretName": "hub"}}],
-    }
-    metadata = {"name": "hub", "labels": {"app": "jupyterhub", "component": "hub"}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
 def restricted(pod: dict[str, Any]) -> bool:
     """Whether this pod keeps to Pod Security `restricted`, but for volumes."""
     spec = pod["spec"]
@@ -220,10 +155,46 @@ def restricted(pod: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def hub(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> KubeHub:
-    stars = tmp_path_factory.mktemp("stars")
-    stars.chmod(0o777)
-    return KubeHub(kube, stars)
+def kube(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
+    """The namespace that the commands make, on a cluster with a disk for its claim: most bring one themselves."""
+    mine = tmp_path_factory.mktemp("config") / "config"
+    mine.write_text(Path(kubeconfig).read_text())  # One of the commands changes it.
+    disk = tmp_path_factory.mktemp("disk")
+    disk.chmod(0o777)
+    for name in ("spark", "hub", "notebook"):
+        image(name)
+    kube = Kube(str(mine), "class", image("spark"))
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "claimRef": {"namespace": "class", "name": "class-data"},
+        "hostPath": {"path": str(disk)},
+    }
+
+    def clear() -> None:
+        for thing in ("namespace/class", "persistentvolume/class-data"):
+            kube.run("delete", thing, "--ignore-not-found", within=180)
+
+    try:
+        clear()
+        kube.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "class-data"}, "spec": spec})
+        yield kube
+    finally:
+        clear()
+        kube.close()
+
+
+@pytest.fixture(scope="module")
+def hub(kube: Kube) -> Iterator[KubeHub]:
+    hub = KubeHub(kube)
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
+def test_there_are_ten_commands_at_most() -> None:
+    assert len(the_commands()) <= 10
 
 
 def test_from_a_notebook_in_a_pod_a_cluster_of_pods_works_through_the_example_and_leaves_nothing(hub: KubeHub) -> None:
@@ -250,4 +221,5 @@ def test_from_a_notebook_in_a_pod_a_cluster_of_pods_works_through_the_example_an
     eventually(lambda: not hub.kube.left(), "nothing of the cluster is left", 60)
     hub.ask("DELETE", "users/alice/server", alice.token)
     eventually(lambda: len(hub.kube.get("pods")) == 1, "no pod is left but the hub's", 60)
-    assert not hub.kube.get("persistentvolumeclaims")
+    claims = [each["metadata"]["name"] for each in hub.kube.get("persistentvolumeclaims")]
+    assert claims == ["class-data"]

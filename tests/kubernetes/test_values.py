@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +111,32 @@ def test_the_hubs_configuration_in_the_values_runs(monkeypatch: pytest.MonkeyPat
     assert port["port"] == 8089
 
 
-def test_what_the_chart_cannot_carry_is_taken_by_kubernetes() -> None:
-    cluster = VALUES / "cluster"
-    named = yaml.safe_load((cluster / "kustomization.yaml").read_text())["resources"]
-    assert sorted(named) == sorted(path.name for path in cluster.glob("*.yaml") if path.name != "kustomization.yaml")
-    for name in named:
-        for manifest in yaml.safe_load_all((cluster / name).read_text()):
-            accepted(manifest)
+def made_by(folder: Path) -> Iterator[dict[str, Any]]:
+    """What its kustomization names, with what it builds on."""
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    for name in kustomization["resources"]:
+        if (folder / name).is_dir():
+            yield from made_by(folder / name)
+        else:
+            yield from yaml.safe_load_all((folder / name).read_text())
+    generated = {name for each in kustomization.get("configMapGenerator", ()) for name in each["files"]}
+    named = {"kustomization.yaml", *kustomization["resources"], *generated}
+    assert {path.name for path in folder.iterdir()} <= named, "a file that nothing names"
+
+
+@pytest.mark.parametrize("folder", ["cluster", "trial"])
+def test_what_has_no_chart_is_taken_by_kubernetes(folder: str) -> None:
+    manifests = list(made_by(VALUES / folder))
+    assert "NetworkPolicy" in {each["kind"] for each in manifests}
+    for manifest in manifests:
+        accepted(manifest)
+
+
+def test_a_hub_without_the_chart_is_configured_as_with_it() -> None:
+    config = (VALUES / "trial" / "jupyterhub_config.py").read_text()
+    with_chart = yaml.safe_load((VALUES / "base.yaml").read_text())["hub"]["extraConfig"]["emberhub"]
+    imported, call, more = re.split(r"\n(?=configure\()|(?=# The chart sets)", with_chart)
+    assert more
+    assert imported in config
+    assert config.endswith(call)
+    parse_site((VALUES / "trial" / "emberhub.yaml").read_text(), "trial")

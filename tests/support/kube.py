@@ -2,7 +2,7 @@
 
 EMBERHUB_KUBE names a command that knows `up` (prints `export KUBECONFIG=…`), `image FOLDER REFERENCE [ARGUMENT…]` and
 `down`.
-EMBERHUB_TEST_TAG is the tag of images that are there already; without it they are built, with EMBERHUB_IMAGE_ARGUMENTS.
+Images are built, with EMBERHUB_IMAGE_ARGUMENTS, unless EMBERHUB_IMAGES_ARE_THERE says that they have been.
 """
 
 from __future__ import annotations
@@ -120,20 +120,19 @@ def a_cluster() -> Iterator[str]:
 
 @functools.cache
 def image(name: str) -> str:
-    """The reference of one of our images: one that is there already, or one that is built now."""
-    tag = os.environ.get("EMBERHUB_TEST_TAG")
-    if tag:
-        return f"localhost/emberhub-{name}:{tag}"
+    """The reference of one of our images, which is built if it is not there yet."""
+    reference = f"localhost/emberhub-{name}:dev"
+    if os.environ.get("EMBERHUB_IMAGES_ARE_THERE"):
+        return reference
     environment = os.environ | {
         "EMBERHUB_IMAGE_BUILDER": f"{os.environ['EMBERHUB_KUBE']} image",
-        "EMBERHUB_IMAGE_TAG": "test",
         "PYTHON": sys.executable,
     }
     arguments = shlex.split(os.environ.get("EMBERHUB_IMAGE_ARGUMENTS", ""))
     command = [str(ROOT / "images" / "build"), name, "--", *arguments]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
-    return f"localhost/emberhub-{name}:test"
+    return reference
 
 
 class _Visitor(Person):
