@@ -46,14 +46,6 @@ ANOTHER = 3
 LOCK_EVERY = 2.0
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 8.0
-_LOGGING = """rootLogger.level = warn
-rootLogger.appenderRef.stderr.ref = stderr
-appender.stderr.type = Console
-appender.stderr.name = stderr
-appender.stderr.target = SYSTEM_ERR
-appender.stderr.layout.type = PatternLayout
-appender.stderr.layout.pattern = %d{yyyy-MM-dd HH:mm:ss} %p %c{1}: %m%n%ex
-"""
 _MASTER = "org.apache.spark.deploy.master.Master"
 _WORKER = "org.apache.spark.deploy.worker.Worker"
 
@@ -112,7 +104,6 @@ class Engine:
         if not secret.exists():
             with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(32))
-        (self.directory / "log4j2.properties").write_text(_LOGGING)
         write_properties(
             {
                 "spark.authenticate": "true",
@@ -157,7 +148,6 @@ class Engine:
         scratch.mkdir(mode=0o700)
         command = [
             str(self._java.command), "-cp", classpath(), "-Xmx256m", *self._options, *module_options(),
-            f"-Dlog4j2.configurationFile={self.directory / 'log4j2.properties'}",
             daemon.arguments[0], "--properties-file", str(self.directory / "engine.properties"),
             "--host", HOST, "--webui-port", "0", *daemon.arguments[1:],
         ]  # fmt: skip

@@ -52,6 +52,9 @@ STEADY_OPTIONS = (
     # An archive mapped where it was made for is shared between all JVMs; moved, each would have a copy.
     "-XX:+UnlockDiagnosticVMOptions",
     "-XX:ArchiveRelocationMode=0",
+    f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
+    # Events for Java's flight recorder: setting them up costs each start a tenth of a second.
+    "-Dio.netty.jfr.enabled=false",
 )
 
 

@@ -149,6 +149,8 @@ class Bench:
         """Executors that come and go, and blocks that move."""
         found, root = self._found, self._root
         async with _Engine(root / "engine-executors", LARGE * 2) as engine:
+            # An engine's very first executor also waits for code that master and worker run for the first time.
+            await _asked(engine, root / "first", tuned=True, executor=SHAPE, repeat=1)
             for name, tuned in (("tuned", True), ("default", False)):
                 answer = await _asked(engine, root / name, tuned=tuned, executor=SHAPE, repeat=self._repeat)
                 self._note(found.acquisition, name, answer.came, "an executor comes, ")
