@@ -178,6 +178,13 @@ def test_who_thinks_for_a_moment_keeps_a_fair_share_and_gives_the_rest() -> None
     assert len(decide(a_site(POOL, thinking("a", 11, 2), greedy)).asked("a")) == 2
 
 
+def test_who_thinks_keeps_an_executor_for_what_handing_it_on_would_cost() -> None:
+    quick = Rules(executor_start=2.0)
+    greedy = a_cluster("b").wanting(4).holding(2)
+    assert decide(a_site(POOL, thinking("a", 3.9, 2), greedy, rules=quick)).moves() == []
+    assert len(decide(a_site(POOL, thinking("a", 4.1, 2), greedy, rules=quick)).asked("a")) == 2
+
+
 def test_who_has_had_nothing_yet_does_not_wait_for_others_to_think() -> None:
     holders = [thinking(name, seconds) for name, seconds in (("a", 2), ("b", 4), ("c", 3))]
     busy = a_cluster("d").wanting(1).holding(1)

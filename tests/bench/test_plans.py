@@ -46,6 +46,17 @@ def test_only_tuned_ember_has_warm_drivers_and_a_hub(tmp_path: Path) -> None:
     assert {plan.policy for plan in plans if plan.full} == {"ember"}
 
 
+def test_people_think_for_as_long_as_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    bench_workshop.configure(parser.add_subparsers())
+    args = parser.parse_args(["workshop", "--think", "10,30"])
+    assert {plan.think for plan in bench_workshop.plans_of(args, tmp_path)} == {(10.0, 30.0)}
+    for wrong in ("10", "a,b", "30,10", "-1,2", "1,inf"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["workshop", f"--think={wrong}"])
+        assert "--think" in capsys.readouterr().err
+
+
 def a_config(*, tuned: bool) -> DriverConfig:
     return DriverConfig("c", 1, "u", "main", "", "spark://x", SHAPE, "/d", tuned=tuned)
 

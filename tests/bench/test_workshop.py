@@ -17,10 +17,11 @@ pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(600)]
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Metrics]:
     root = tmp_path_factory.mktemp("workshop")
     stars = data.prepare(root / "stars", 1)
-    plans = [Plan(policy, "tuned", 2, 2, 0, root / policy) for policy in ("ember", "spark-dynamic")]
+    policies, quick = ("ember", "spark-dynamic"), (0.0, 0.2)
+    plans = [Plan(policy, "tuned", 2, 2, 0, root / policy, think=quick) for policy in policies]
 
     async def play() -> list[Metrics]:
-        return [await workshop.play(plan, 1, stars, print, think=(0.0, 0.2)) for plan in plans]
+        return [await workshop.play(plan, 1, stars, print) for plan in plans]
 
     return {each.policy: each for each in asyncio.run(play())}
 

@@ -1,9 +1,9 @@
 """J, between two cells: whoever thinks keeps what they have for a moment.
 
-Handing an executor on costs a start, seconds in which nobody's work is done, and its user wants it back after the next
-cell. So an executor counts as wanted until it has been idle for as long as a start takes, or for `think_time` if that
-is shorter. Like a skier who rents until the rent has reached the price of skis, this never costs much more than the
-better of keeping and handing on. Two limits hold:
+Handing an executor on costs a start and a first query in code that is cold, and its user wants it back after the next
+cell. So an executor counts as wanted until it has been idle for as long as that takes, or for `think_time` if that is
+shorter. Like a skier who rents until the rent has reached the price of skis, this never costs much more than the better
+of keeping and handing on. Two limits hold:
 
 * It is demand, no more: C shares as ever, and what is above a fair share goes to others at once (K), as do floors,
   guarantees and turns (B, D).
@@ -19,11 +19,14 @@ from .model import Cluster, Snapshot
 
 __all__ = ["thinking"]
 
+PRICE = 2
+"""What handing on costs, in starts: one, and as much again in which the first query is slower than in warm code."""
+
 
 def thinking(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the demand of those who think as it was before they did."""
     rules = snapshot.rules
-    span = min(rules.think_time, rules.idle_after, rules.executor_start)
+    span = min(rules.think_time, rules.idle_after, PRICE * rules.executor_start)
     if span <= 0:
         return snapshot
     since = snapshot.now - span

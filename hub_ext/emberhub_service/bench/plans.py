@@ -20,6 +20,8 @@ QUICK = "-XX:TieredStopAtLevel=1"
 """What a local hub's profile adds for executors: they start sooner and compute more slowly once warm."""
 INITIAL, LEAST, IDLE = 2, 1, 60
 """Spark's dynamic allocation: half the pool at the start, as Edinburgh's 15 executors of 30; at least 1; seconds."""
+THINK = (2.0, 6.0)
+"""Least and most seconds between two cells: of somebody who knows the notebook, and runs it once more."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Plan:
     directory: Path
     full: bool = False
     """With a hub, notebook servers and kernels; only `ember`."""
+    think: tuple[float, float] = THINK
 
     @property
     def names(self) -> list[str]:

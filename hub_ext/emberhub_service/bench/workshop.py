@@ -20,16 +20,11 @@ from .places import place
 from .plans import Plan, opened
 from .processes import Process
 
-THINK = (2.0, 6.0)
 SETTLE = 30.0
 """Seconds after the last user has stopped, within which every executor must have gone."""
 READY_TIMEOUT = 600.0
 
 Say = Callable[[str], None]
-
-
-Think = tuple[float, float]
-"""Least and most seconds between two cells."""
 
 
 class User(Protocol):
@@ -44,14 +39,14 @@ class User(Protocol):
         ...
 
 
-async def play(plan: Plan, seed: int, stars: Path, say: Say, think: Think = THINK) -> Metrics:
+async def play(plan: Plan, seed: int, stars: Path, say: Say) -> Metrics:
     """Play one plan; all processes have ended afterwards. Raises EmberhubError where it cannot be played at all.
 
     A user who fails is part of the result.
     """
 
     def task(name: str, order: str = "") -> client.Task:
-        return client.Task(name, seed, think, str(stars), plan.executors, order)
+        return client.Task(name, seed, plan.think, str(stars), plan.executors, order)
 
     sampler = memory.Sampler(plan.directory)
     try:

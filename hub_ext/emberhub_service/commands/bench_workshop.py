@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from emberhub.errors import EmberhubError
 
 from ..bench import data, picture, report, running, workshop
 from ..bench.metrics import Metrics
-from ..bench.plans import POLICIES, TUNINGS, Plan
+from ..bench.plans import POLICIES, THINK, TUNINGS, Plan
 from .up import EXECUTORS, executors, say
 
 USERS = (1, 2, 4, 8)
@@ -49,6 +50,13 @@ def configure(subjects: Any) -> None:
     parser.add_argument("--executors", type=executors, default=EXECUTORS, help="in the pool (default: 4)")
     parser.add_argument("--warm", type=int, default=0, metavar="N", help="warm drivers under ember (default: 0)")
     parser.add_argument("--scale", type=executors, default=SCALE, help="times the catalogue is taken (default: 8)")
+    parser.add_argument(
+        "--think",
+        type=_seconds,
+        default=THINK,
+        metavar="S,S",
+        help="least and most seconds between two cells (default: 2,6; people who read what they see take 10,30)",
+    )
     parser.add_argument("--seed", type=int, default=SEED, help="of the think times (default: 1)")
     parser.add_argument("--each", action="store_true", help="print each user's times too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE too")
@@ -67,9 +75,8 @@ def run(args: argparse.Namespace) -> int:
     def keep(played: list[Metrics]) -> None:
         """After each run, since all of them together take long."""
         if args.json:
-            names = ("users", "policy", "tuning", "executors", "warm", "full", "scale", "seed")
-            options = {name: getattr(args, name) for name in names}
-            options |= {"think": workshop.THINK, "seconds": time.monotonic() - began}
+            names = ("users", "policy", "tuning", "executors", "warm", "full", "scale", "think", "seed")
+            options = {name: getattr(args, name) for name in names} | {"seconds": time.monotonic() - began}
             report.write(report.document(played, options) | around, args.json)
 
     keep([])  # a file that cannot be written is better told now
@@ -94,6 +101,7 @@ def plans_of(args: argparse.Namespace, root: Path) -> list[Plan]:
             warm=args.warm if (policy, tuning) == ("ember", "tuned") else 0,
             directory=root / name,
             full=args.full and policy == "ember",
+            think=args.think,
         )
         for tuning in args.tuning
         for users in args.users
@@ -120,6 +128,16 @@ def _show(played: list[Metrics], args: argparse.Namespace) -> int:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(executors(part) for part in text.split(","))
+
+
+def _seconds(text: str) -> tuple[float, float]:
+    try:
+        least, most = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers of seconds, such as 10,30") from error
+    if not 0 <= least <= most < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: the first is to be 0 or more, the second no less than that")
+    return least, most
 
 
 def _policies(text: str) -> tuple[str, ...]:
