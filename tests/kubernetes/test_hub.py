@@ -68,7 +68,7 @@ class KubeHub:
         assert build == "images/build", "the images are there already"
         try:
             said = self._shell("\n".join(commands))
-        except subprocess.CalledProcessError as error:
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise AssertionError(f"{error.stdout}\n{error.stderr}\n{self.log()}") from error
         self.password = said.split()[-1]
         # Any free port will do.
@@ -171,16 +171,14 @@ def kube(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "hostPath": {"path": str(disk)},
     }
 
-    def clear() -> None:
-        for thing in ("namespace/class", "persistentvolume/class-data"):
-            kube.run("delete", thing, "--ignore-not-found", within=180)
-
+    there = kube.run("get", "namespace/class", "--ignore-not-found", "--output=name")
+    assert not there, "the cluster has a namespace `class`, which is not ours to delete"
     try:
-        clear()
         kube.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "class-data"}, "spec": spec})
         yield kube
     finally:
-        clear()
+        for thing in ("namespace/class", "persistentvolume/class-data"):
+            kube.run("delete", thing, "--ignore-not-found", within=180)
         kube.close()
 
 
