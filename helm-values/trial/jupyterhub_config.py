@@ -9,13 +9,13 @@ c = get_config()  # noqa: F821
 c.JupyterHub.bind_url = "http://0.0.0.0:8000"
 c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = "http://hub:8081"
-c.JupyterHub.cleanup_servers = False
 c.ConfigurableHTTPProxy.command = [sys.executable, "-m", "emberhub_service.proxy"]
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = Path("/etc/class/password").read_text().strip()
 c.Authenticator.allow_all = True
 c.KubeSpawner.image = "localhost/emberhub-notebook:dev"
 c.KubeSpawner.cmd = ["jupyterhub-singleuser"]
+c.KubeSpawner.delete_pvc = False  # There are none: what people keep is in the class's volume.
 
 configure(
     c,

@@ -32,7 +32,7 @@ from emberhub.wire.driver import ENV_CONNECT_TOKEN, DriverConfig
 from emberhub.wire.resources import Resources
 
 from . import workload
-from .conf import driver_properties, executor_options, write_properties
+from .conf import driver_properties, executor_options, joined, write_properties
 from .jvm import (
     FILE_CLASSPATH,
     Jvm,
@@ -152,7 +152,7 @@ def _train(java: Java, work: Path, made: Path) -> None:
         master="local-cluster[1,1,1024]",
         executor=Resources.of(cores=1, memory="1G"),
         directory=str(work),
-        conf={"spark.executor.extraJavaOptions": f"{base} -XX:ArchiveClassesAtExit={made / _EXECUTOR}"},
+        conf={"spark.executor.extraJavaOptions": joined(*base, f"-XX:ArchiveClassesAtExit={made / _EXECUTOR}")},
     )
     write_properties(driver_properties(config, secret=secrets.token_urlsafe(32)), work / "spark.properties")
     token = secrets.token_urlsafe(32)
@@ -160,7 +160,7 @@ def _train(java: Java, work: Path, made: Path) -> None:
         java,
         properties=work / "spark.properties",
         directory=work,
-        options=["-Xmx512m", *quick_start_options(), *base.split(), f"-XX:ArchiveClassesAtExit={made / _DRIVER}"],
+        options=["-Xmx512m", *quick_start_options(), *base, f"-XX:ArchiveClassesAtExit={made / _DRIVER}"],
         environment=spark_environment(java, config.host) | {ENV_CONNECT_TOKEN: token},
     )
     try:
@@ -178,15 +178,15 @@ def _train(java: Java, work: Path, made: Path) -> None:
     _await(lambda: _settled(made / _DRIVER), "the driver's archive")
 
 
-def _make_base(java: Java, made: Path) -> str:
+def _make_base(java: Java, made: Path) -> list[str]:
     """The option that names the base archive, where Java has none of its own and one had to be made."""
     if (java.runtime / "lib" / "server" / "classes.jsa").exists():
-        return ""
+        return []
     option = f"-XX:SharedArchiveFile={made / _BASE}"
     subprocess.run(
         [java.command, "-XX:+UseSerialGC", "-Xshare:dump", option], check=True, capture_output=True, timeout=_TIMEOUT
     )
-    return option
+    return [option]
 
 
 def _settled(path: Path) -> bool:

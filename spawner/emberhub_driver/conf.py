@@ -6,6 +6,7 @@ They go into a file that only this user can read: a command line can be read by 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -114,8 +115,12 @@ def driver_options(config: DriverConfig, archive: str = "") -> list[str]:
 
 def executor_options(archive: str = "") -> str:
     """JVM options of an executor: as a driver's, but with the optimising compiler, which long jobs repay."""
-    options = " ".join(STEADY_OPTIONS)
-    return f"{options} -XX:SharedArchiveFile={archive}" if archive else options
+    return joined(*STEADY_OPTIONS, *([f"-XX:SharedArchiveFile={archive}"] if archive else []))
+
+
+def joined(*options: str) -> str:
+    """Options in one line, which Spark splits as a shell does: a path may have spaces."""
+    return " ".join(shlex.quote(option) for option in options)
 
 
 def _authenticated(secret: str, file: str) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from emberhub.wire.driver import DriverConfig
 from emberhub.wire.resources import Resources
 from emberhub_driver.conf import MIB, driver_properties, executor_heap, write_properties
-from emberhub_driver.jvm import SparkFailed
+from emberhub_driver.jvm import STEADY_OPTIONS, SparkFailed
 
 
 def config(**changes: object) -> DriverConfig:
@@ -38,6 +39,18 @@ def test_an_executor_that_spark_cannot_start_is_refused_with_the_least_size() ->
         driver_properties(config(executor=Resources.of(cores=1, memory="800M")), secret="s")
     with pytest.raises(SparkFailed, match="whole cores"):
         driver_properties(config(executor=Resources.of(cores=1.5, memory="2G")), secret="s")
+
+
+def test_paths_with_spaces_reach_executors_whole() -> None:
+    options = driver_properties(config(), secret="s", executor_archive="/my cache/e.jsa")[
+        "spark.executor.extraJavaOptions"
+    ]
+    assert shlex.split(options) == [*STEADY_OPTIONS, "-XX:SharedArchiveFile=/my cache/e.jsa"]
+
+
+def test_java_is_told_where_log4js_settings_lie() -> None:
+    (told,) = [each.partition("=")[2] for each in STEADY_OPTIONS if "configurationFile" in each]
+    assert "rootLogger.level" in Path(told).read_text()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import secrets
 import subprocess
 import threading
 import urllib.request
@@ -65,7 +66,7 @@ class KubeHub:
     def __init__(self, kube: Kube) -> None:
         self.kube = kube
         build, *commands, forward = the_commands()
-        assert build == "images/build", "the images are there already"
+        assert build.startswith("images/build "), "the images are there already"
         try:
             said = self._shell("\n".join(commands))
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -164,6 +165,7 @@ def kube(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for name in ("spark", "hub", "notebook"):
         image(name)
     kube = Kube(str(mine), "class", image("spark"))
+    volume = f"class-data-{secrets.token_hex(4)}"
     spec = {
         "capacity": {"storage": "1Gi"},
         "accessModes": ["ReadWriteOnce"],
@@ -171,14 +173,18 @@ def kube(kubeconfig: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "hostPath": {"path": str(disk)},
     }
 
-    there = kube.run("get", "namespace/class", "--ignore-not-found", "--output=name")
-    assert not there, "the cluster has a namespace `class`, which is not ours to delete"
     try:
-        kube.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "class-data"}, "spec": spec})
-        yield kube
+        there = kube.run("get", "namespace/class", "--ignore-not-found", "--output=name")
+        assert not there, "the cluster has a namespace `class`, which is not ours to delete"
+        kube.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec})
+        try:
+            yield kube
+        finally:
+            for thing in ("namespace/class", f"persistentvolume/{volume}"):
+                kube.run("delete", thing, "--ignore-not-found", "--wait=false")
+            gone = "the namespace and the volume are gone"
+            eventually(lambda: not kube.run("get", "namespace/class", "--ignore-not-found"), gone, 120)
     finally:
-        for thing in ("namespace/class", "persistentvolume/class-data"):
-            kube.run("delete", thing, "--ignore-not-found", within=180)
         kube.close()
 
 

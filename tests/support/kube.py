@@ -1,7 +1,7 @@
 """A real Kubernetes cluster, Emberhub's image on it, and a service of this machine that runs drivers there.
 
-EMBERHUB_KUBE names a command that knows `up` (prints `export KUBECONFIG=…`), `image FOLDER REFERENCE [ARGUMENT…]` and
-`down`.
+EMBERHUB_KUBE names a command that knows `install`, `up` (prints `export KUBECONFIG=…`), `image FOLDER REFERENCE
+[ARGUMENT…]` and `down`.
 Images are built, with EMBERHUB_IMAGE_ARGUMENTS, unless EMBERHUB_IMAGES_ARE_THERE says that they have been.
 """
 
@@ -120,12 +120,15 @@ def a_cluster() -> Iterator[str]:
 
 @functools.cache
 def image(name: str) -> str:
-    """The reference of one of our images, which is built if it is not there yet."""
-    reference = f"localhost/emberhub-{name}:dev"
+    """The reference of one of our images, which is built unless it is said to be there."""
+    prefix, tag = "localhost/emberhub-", "dev"
+    reference = f"{prefix}{name}:{tag}"
     if os.environ.get("EMBERHUB_IMAGES_ARE_THERE"):
         return reference
     environment = os.environ | {
         "EMBERHUB_IMAGE_BUILDER": f"{os.environ['EMBERHUB_KUBE']} image",
+        "EMBERHUB_IMAGE_PREFIX": prefix,
+        "EMBERHUB_IMAGE_TAG": tag,
         "PYTHON": sys.executable,
     }
     arguments = shlex.split(os.environ.get("EMBERHUB_IMAGE_ARGUMENTS", ""))
