@@ -138,7 +138,8 @@ async def test_the_only_executor_goes_and_what_it_shuffled_is_there_for_the_next
     await cluster.told(wire.Target(1))
     report = await cluster.has(1)
     first = report.executors[0].id
-    await eventually(reached.exists, "every map has run, and a reduce task reads", 200)
+    await eventually(lambda: reached.exists() or query.done(), "every map has run, and a reduce task reads", 200)
+    assert not query.done(), await query
     assert len(list(marks.iterdir())) == 8
     await cluster.told(wire.Revoke((first,), 0, "somebody waits"))
     await cluster.until(lambda report: any(each.decommissioning for each in report.executors))
