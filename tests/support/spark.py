@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from emberhub.session import make_active
 from emberhub.wire import agent as wire
 from emberhub.wire.resources import Resources
 from emberhub_spawner.backend import Driver, DriverSpec
@@ -70,6 +71,7 @@ class Cluster:
         session = SparkSession.builder.remote(address).create()
         # Drivers are killed here, and by default Spark would look for them for ten minutes.
         session.client.set_retry_policies([DefaultPolicy(max_retries=6, backoff_multiplier=2, max_backoff=2000)])
+        make_active(session)
         return session
 
     def processes(self) -> list[psutil.Process]:
