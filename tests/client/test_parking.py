@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import emberhub
@@ -146,21 +145,16 @@ def test_the_cluster_s_own_session_is_the_same_after_parking(
 def test_functions_ask_the_session_that_was_opened_last_and_none_whose_driver_has_gone(
     service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
 ) -> None:
-    thread = ThreadPoolExecutor(1)
-    earlier = thread.submit(a_session, service, drivers[0]).result()
+    earlier = a_session(service, drivers[0])
     drivers[0].stop()
     service.will("POST", "clusters", a_cluster(id="c-2", name="second"))
     service.will("GET", "clusters/c-2", a_cluster(id="c-2", name="second"))
     service.will("GET", "clusters/c-2/connection", drivers[1].connection)
     later = emberhub.cluster("second").spark
     assert SparkSession.getActiveSession() is later is SparkSession.active()
-    assert thread.submit(SparkSession.active).result() is later, (
-        "the thread that opened the earlier one asks it no more"
-    )
     asked = drivers[1].calls
     assert SparkSession.active().conf.get("spark.sql.shuffle.partitions")
     assert drivers[1].calls > asked
     drop(earlier)
     assert SparkSession.getActiveSession() is later
     drop(later)
-    thread.shutdown()

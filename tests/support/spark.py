@@ -7,13 +7,13 @@ import contextlib
 import itertools
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
-from emberhub.session import make_active
 from emberhub.wire import agent as wire
 from emberhub.wire.resources import Resources
 from emberhub_spawner.backend import Driver, DriverSpec
@@ -71,7 +71,9 @@ class Cluster:
         session = SparkSession.builder.remote(address).create()
         # Drivers are killed here, and by default Spark would look for them for ten minutes.
         session.client.set_retry_policies([DefaultPolicy(max_retries=6, backoff_multiplier=2, max_backoff=2000)])
-        make_active(session)
+        # The driver of an earlier test has gone; its session may still be the active one in the thread that opened it.
+        kind = type(session)
+        kind._default_session, kind._active_session = session, threading.local()
         return session
 
     def processes(self) -> list[psutil.Process]:

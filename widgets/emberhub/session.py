@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -65,19 +64,9 @@ def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) 
     channel.client = weakref.ref(session.client)
     channel.operations = watch_cells(channel.cancel)
     _set_defaults(session, cluster)
-    make_active(session)
+    # PySpark leaves the first session the active one, which its functions ask for settings: its driver may have gone.
+    SparkSession._default_session = SparkSession._active_session.session = session
     return session
-
-
-def make_active(session: SparkSession) -> None:
-    """Have PySpark's functions ask this session for settings, in all threads.
-
-    PySpark leaves a thread's first session its active one, and the process's first the default. Their drivers may
-    have gone.
-    """
-    kind = type(session)
-    kind._default_session, kind._active_session = session, threading.local()
-    kind._active_session.session = session
 
 
 def watch(session: SparkSession, bars: Bars) -> None:
