@@ -12,7 +12,7 @@ from pathlib import Path
 
 from emberhub.wire.driver import ENV_MARK, DriverConfig, mark
 
-from .jvm import SMALL_HEAP, STEADY_OPTIONS, UNKNOWN_OPTIONS, SparkFailed, quick_start_options
+from .jvm import LATE_OPTIONS, SMALL_HEAP, STEADY_OPTIONS, UNKNOWN_OPTIONS, SparkFailed, quick_start_options
 
 MIB = 1 << 20
 SMALLEST_OVERHEAD = 384 * MIB
@@ -114,8 +114,8 @@ def driver_options(config: DriverConfig, archive: str = "") -> list[str]:
 
 
 def executor_options(archive: str = "") -> str:
-    """JVM options of an executor: as a driver's, but with the optimising compiler, which long jobs repay."""
-    return joined(*STEADY_OPTIONS, *([f"-XX:SharedArchiveFile={archive}"] if archive else []))
+    """JVM options of an executor: as a driver's, but with the optimising compiler for what runs long."""
+    return joined(*STEADY_OPTIONS, *LATE_OPTIONS, *([f"-XX:SharedArchiveFile={archive}"] if archive else []))
 
 
 def joined(*options: str) -> str:

@@ -56,6 +56,15 @@ STEADY_OPTIONS = (
     # Events for Java's flight recorder: setting them up costs each start a tenth of a second.
     "-Dio.netty.jfr.enabled=false",
 )
+LATE_OPTIONS = (
+    "-XX:Tier4InvocationThreshold=150000",
+    "-XX:Tier4MinInvocationThreshold=18000",
+    "-XX:Tier4CompileThreshold=450000",
+    "-XX:Tier4BackEdgeThreshold=4000000",
+)
+"""For an executor: the optimising compiler takes code that has run 30 times as often as Java would have it, and loops
+100 times. By default it spends a start and a first query on code that is soon not needed any more: docs/performance.md.
+"""
 
 
 SMALL_HEAP = ("-Xms48m", "-XX:MinHeapFreeRatio=20", "-XX:MaxHeapFreeRatio=40")

@@ -100,12 +100,14 @@ def test_starts_are_told_with_their_ratios() -> None:
             f"{LOCAL}, fresh kernel": [5.5],
             f"{COLD}, fresh kernel": [2.2],
         },
+        waiting={UNTUNED: [5.0], COLD: [0.5, 1.0, 2.0]},
         acquisition={"tuned": [1.0], "default": [4.0]},
         release={"tuned": [0.5], "default": [1.0]},
         migration=[Move(100 << 20, 3.0, 100 << 20, 0)],
     )
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in bench_start.tables(found).splitlines()]
     assert [f"{COLD}, fresh kernel", "2.20", "2.20", "2.20", "0.20", "0.40"] in rows
+    assert [f"a job waits for one, {COLD}", "1.00", "0.50", "2.00", "0.20"] in rows
     assert ["an executor comes, tuned", "1.00", "1.00", "1.00", "0.25"] in rows
     assert ["100 MiB", "3.0", "100 MiB", "0 MiB"] in rows
 

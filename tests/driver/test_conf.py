@@ -9,7 +9,7 @@ import pytest
 from emberhub.wire.driver import DriverConfig
 from emberhub.wire.resources import Resources
 from emberhub_driver.conf import MIB, driver_properties, executor_heap, write_properties
-from emberhub_driver.jvm import STEADY_OPTIONS, SparkFailed
+from emberhub_driver.jvm import LATE_OPTIONS, STEADY_OPTIONS, SparkFailed
 
 
 def config(**changes: object) -> DriverConfig:
@@ -45,7 +45,7 @@ def test_paths_with_spaces_reach_executors_whole() -> None:
     options = driver_properties(config(), secret="s", executor_archive="/my cache/e.jsa")[
         "spark.executor.extraJavaOptions"
     ]
-    assert shlex.split(options) == [*STEADY_OPTIONS, "-XX:SharedArchiveFile=/my cache/e.jsa"]
+    assert shlex.split(options) == [*STEADY_OPTIONS, *LATE_OPTIONS, "-XX:SharedArchiveFile=/my cache/e.jsa"]
 
 
 def test_java_is_told_where_log4js_settings_lie() -> None:

@@ -98,6 +98,11 @@ def length(spans: Iterable[Span]) -> float:
     return sum(end - start for start, end in spans)
 
 
+def longest(spans: Iterable[Span]) -> float:
+    """Seconds of the longest, 0 if there is none."""
+    return max((end - start for start, end in spans), default=0.0)
+
+
 def merge(spans: Iterable[Span]) -> list[Span]:
     """The same time, in spans that neither touch nor overlap, in order."""
     merged: list[Span] = []

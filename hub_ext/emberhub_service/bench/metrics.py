@@ -11,7 +11,7 @@ import msgspec
 from ..alloc.model import Rules
 from ..alloc.rotation import wait_bound
 from ..simulate.metrics import jain
-from .events import Application, Span, length, merge
+from .events import Application, Span, longest, merge
 
 DEFINITIONS = {
     "first result": "seconds from asking for a cluster to the result of the first query",
@@ -177,7 +177,7 @@ def _user(visit: Visit, applications: Sequence[Application]) -> UserMetrics:
         notebooks=notebooks,
         total=None if visit.done is None else visit.done - visit.asked,
         first_executor=max(0.0, executors[0][0] - min(jobs)) if executors and jobs else None,
-        longest_wait=max((length([span]) for span in waits), default=0.0),
+        longest_wait=longest(waits),
         executors=tuple(executors),
         waits=tuple(waits),
         results=tuple(cell[4] for cell in visit.cells),

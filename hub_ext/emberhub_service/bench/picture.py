@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def draw(played: Sequence[Metrics], directory: Path) -> list[Path]:
 
 
 def _executors(figure_of: Any, played: Sequence[Metrics]) -> Any:
-    """One panel a policy, one lane a user: its height shows how many executors."""
+    """One panel a policy, one lane a user: its height shows how many executors, as a square's side shows its area."""
     lane = 0.22 if played[0].users <= 12 else 0.12
     figure = figure_of(figsize=(11, len(played) * (played[0].users * lane + 0.8) + 0.8), layout="constrained")
     panels = figure.subplots(len(played), 1, sharex=True, squeeze=False)[:, 0]
@@ -67,9 +68,10 @@ def _lane(panel: Any, user: UserMetrics, row: int, most: int) -> None:
     for start, end in itertools.pairwise(edges):
         held = sum(since <= start and until >= end for since, until in user.executors)
         if held:
-            panel.barh(row - 0.4, end - start, 0.8 * min(1.0, held / most), start, align="edge", color=HAS, lw=0)
+            height = 0.8 * math.sqrt(min(1.0, held / most))
+            panel.barh(row - 0.4, end - start, height, start, align="edge", color=HAS, lw=0)
     for start, end in user.waits:
-        panel.barh(row - 0.4, end - start, 0.12, start, align="edge", color=WAITS, lw=0)
+        panel.barh(row - 0.4, end - start, 0.2, start, align="edge", color=WAITS, lw=0)
     if user.first_result is not None:
         panel.plot([user.asked + user.first_result], [row], marker="|", ms=9, color=FIRST)
 

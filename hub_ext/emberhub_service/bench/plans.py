@@ -17,7 +17,7 @@ POLICIES = ("ember", "spark-dynamic", "static")
 TUNINGS = ("plain", "tuned")
 SHAPE = Resources.of(cores=1, memory="1G")
 QUICK = "-XX:TieredStopAtLevel=1"
-"""What a local hub's profile adds for executors: they start sooner and compute more slowly once warm."""
+"""What a profile for short queries adds for executors: they start sooner, and compute more slowly once warm."""
 INITIAL, LEAST, IDLE = 2, 1, 60
 """Spark's dynamic allocation: half the pool at the start, as Edinburgh's 15 executors of 30; at least 1; seconds."""
 THINK = (2.0, 6.0)

@@ -18,11 +18,11 @@ from emberhub_driver.conf import executor_heap, write_properties
 from emberhub_spawner.local.engine import EngineClient
 
 from ..commands import leftovers
-from . import probes
+from . import events, probes
 from .acquisition import Answer, Move, Order
 from .ember import warmed
 from .places import place
-from .plans import HOST, SHAPE, Access, Plan, marked, opened
+from .plans import HOST, SHAPE, Access, Plan, event_log, marked, opened
 
 EXECUTORS = 4
 WARM = 2
@@ -38,6 +38,8 @@ class Starts(msgspec.Struct):
     """Everything measured. Seconds, one a repetition."""
 
     to_first_result: dict[str, list[float]] = {}
+    waiting: dict[str, list[float]] = {}
+    """For each driver, the longest time in which it had a job and no executor."""
     acquisition: dict[str, list[float]] = {}
     release: dict[str, list[float]] = {}
     migration: list[Move] = []
@@ -91,8 +93,11 @@ class Bench:
                 "spark.executor.cores": "1",
                 "spark.executor.memory": f"{executor_heap(SHAPE.memory) >> 20}m",
             }
-            write_properties(basic | on_master, settings / "spark-defaults.conf")
+            logs = self._root / "events-untuned"
+            logs.mkdir(mode=0o700)
+            write_properties(basic | on_master | event_log(logs), settings / "spark-defaults.conf")
             await self._spark(UNTUNED, probes.DEFAULTS, environment)
+        self._waited(UNTUNED, logs)
 
     async def _spark(self, name: str, master: str, environment: Mapping[str, str]) -> None:
         await self._fresh(name, probes.SPARK_FRESH.replace("MASTER", master), [environment] * self._repeat)
@@ -109,6 +114,7 @@ class Bench:
             await probes.fresh(leave, mine, self._root)
             await self._fresh(AGAIN, leave, [mine] * self._repeat)
             await self._warm(AGAIN, _ending(probes.EMBER_WARM, probes.LEAVE), mine, ["main"] * (self._repeat + 1))
+        self._waited(COLD, plan.events)
 
     async def _taken_over(self) -> None:
         """Emberhub: a cluster that takes a warm driver over."""
@@ -123,6 +129,7 @@ class Bench:
             *each, mine = (one.environment for one in access.values())
             await self._fresh(CLAIMED, _ending(probes.EMBER_FRESH, probes.STOP), each, ready)
             await self._warm(CLAIMED, _ending(probes.EMBER_WARM, probes.STOP), mine, self._names, ready)
+        self._waited(CLAIMED, plan.events)
 
     async def _fresh(self, name: str, program: str, each: Sequence[Mapping[str, str]], ready: Ready = _at_once) -> None:
         """Starts in kernels of their own, one for each of these environments."""
@@ -144,6 +151,12 @@ class Bench:
                 seconds.append(await kernel.measured(each))
                 kernel.go_on()
         self._note(self._found.to_first_result, f"{name}, warm kernel", seconds[1:])
+
+    def _waited(self, name: str, logs: Path) -> None:
+        """How long each application that ran anything waited for an executor, by Spark's own events."""
+        worked = [application for application in events.read(logs, 0.0) if application.jobs]
+        seconds = [events.longest(each.waits()) for each in worked]
+        self._note(self._found.waiting, name, seconds, "a job waits for an executor, ")
 
     async def _executors(self, sizes: Sequence[int]) -> None:
         """Executors that come and go, and blocks that move."""

@@ -59,6 +59,10 @@ def tables(found: Starts) -> str:
         rows.append([name, *_spread(seconds), *ratios])
     parts = [report.table(("to the first result, s", "median", "least", "most", "÷ untuned", "÷ local[2]"), rows)]
     rows = [
+        [f"a job waits for one, {name}", *_spread(seconds), _ratio(seconds, found.waiting.get(UNTUNED))]
+        for name, seconds in found.waiting.items()
+    ]
+    rows += [
         [f"an executor {what}, {name}", *_spread(seconds), _ratio(seconds, of["default"])]
         for what, of in (("comes", found.acquisition), ("goes", found.release))
         for name, seconds in of.items()
