@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import atexit
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import emberhub
 import pytest
 from emberhub.session import drop
+from pyspark.sql.connect.client.retries import Retrying
+from pyspark.sql.connect.proto import commands_pb2
 from pyspark.sql.connect.session import SparkSession
 
 from tests.support.connect import FakeDriver
@@ -45,6 +48,14 @@ def park(service: FakeService, before: FakeDriver, after: FakeDriver) -> None:
 
 def starts(service: FakeService) -> int:
     return sum(asked.method == "POST" for asked in service.asked)
+
+
+def the_pauses_of(spark: Any) -> list[float]:
+    """Seconds that its client waits before each further try from now on."""
+    pauses: list[float] = []
+    policies = spark.client._retry_policies
+    spark.client._retrying = lambda: Retrying(policies, sleep=pauses.append)
+    return pauses
 
 
 def test_a_session_goes_on_after_its_cluster_was_parked_and_says_what_it_kept(
@@ -123,9 +134,62 @@ def test_closing_a_session_brings_no_cluster_back(service: FakeService, drivers:
     first, second = drivers
     spark = a_session(service, first)
     park(service, first, second)
-    spark.client.set_retry_policies([])
+    tried = the_pauses_of(spark)
     spark.stop()
-    assert starts(service) == 1 and second.calls == 0
+    assert starts(service) == 1 and second.calls == 0 and tried == []
+
+
+@pytest.fixture
+def at_exit(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Does what Python would do at its end, of what is asked for from now on."""
+    asked: dict[Any, tuple[Any, ...]] = {}
+    monkeypatch.setattr(atexit, "register", lambda function, *arguments: asked.update({function: arguments}))
+    monkeypatch.setattr(atexit, "unregister", lambda function: asked.pop(function, None))
+
+    def end() -> None:
+        for function, arguments in asked.items():
+            function(*arguments)
+
+    return end
+
+
+def make_a_model(spark: Any) -> None:
+    command = commands_pb2.Command()
+    command.ml_command.fit.SetInParent()
+    spark.client.execute_command(command)
+
+
+def test_as_python_ends_the_driver_forgets_the_models_of_the_session(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], at_exit: Callable[[], None]
+) -> None:
+    spark = a_session(service, drivers[0])
+    make_a_model(spark)
+    assert drivers[0].models == ["fit"]
+    at_exit()
+    assert drivers[0].models == ["fit", "clean_cache"]
+
+
+def test_python_ends_at_once_after_its_driver_and_brings_no_cluster_back(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], at_exit: Callable[[], None]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    make_a_model(spark)
+    park(service, first, second)
+    tried = the_pauses_of(spark)
+    at_exit()
+    assert starts(service) == 1 and second.calls == 0 and tried == []
+
+
+def test_python_ends_without_a_word_to_the_driver_where_there_are_no_models(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], at_exit: Callable[[], None]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    park(service, first, second)
+    tried = the_pauses_of(spark)
+    at_exit()
+    assert starts(service) == 1 and second.calls == 0 and tried == []
 
 
 def test_the_cluster_s_own_session_is_the_same_after_parking(

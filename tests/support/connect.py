@@ -53,6 +53,8 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         self.settings: dict[str, str] = {}
         self.views: list[str] = []
         self.refused_views: set[str] = set()
+        self.models: list[str] = []
+        """What was asked about models."""
         self.calls = 0
         self.running: set[str] = set()
         """Operations that have begun and not ended, whether a client still reads them or not."""
@@ -102,6 +104,8 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         if view in self.refused_views:
             context.abort(grpc.StatusCode.INTERNAL, "there is no such table")
         self.views.append(view)
+        if request.plan.command.HasField("ml_command"):
+            self.models.append(request.plan.command.ml_command.WhichOneof("command"))
         operation = request.operation_id or str(uuid.uuid4())
         steps = self.steps.pop(0) if self.steps and request.plan.HasField("root") else iter(())
         self.running.add(operation)

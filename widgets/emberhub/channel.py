@@ -15,15 +15,19 @@ from typing import Any, NamedTuple, Protocol
 
 import grpc
 
+from .errors import ClusterFailed
 from .interrupts import Operations
 from .memory import Memory
 from .wire import rest
 
 PAUSE = 10.0
 """Seconds without a call after which the next one asks first. Parking takes longer than that on any sensible site."""
+GOODBYE = 5.0
+"""Seconds in which a driver answers a session that ends. One that has gone does not hold up the end of a notebook."""
 _NO_WORK = {"ReleaseSession", "ReleaseExecute", "Interrupt", "FetchErrorDetails", "GetStatus"}
 """Calls about what a driver still has: not worth a new one."""
-_CLEARING = ("remove_cached_remote_relation_command", "ml_command")
+_CLEARING = ("remove_cached_remote_relation_command", "delete")
+_MODELS = ("fit", "read", "create_summary")
 _ANSWERS = {"ExecutePlan", "ReattachExecute"}
 _WORKS = {
     "sql_command",
@@ -85,6 +89,8 @@ class Following(grpc.Channel):  # type: ignore[misc]
         """PySpark's client, once it is made."""
         self.watcher: Watcher | None = None
         self.operations: Operations | None = None
+        self.models = False
+        """Whether the session has made models, which its driver keeps."""
         self.present = open_channel(to)
         self._memory = Memory()
         self._open_channel, self._resume = open_channel, resume
@@ -99,6 +105,7 @@ class Following(grpc.Channel):  # type: ignore[misc]
             if (self._doubt or self._paused()) and not _only_clears(name, request):
                 self._look()
             self._calls += 1
+            self.models |= _command(name, request) in _MODELS
             present = self.present
         client = self.client() if self.client is not None else None
         observed = getattr(request, "client_observed_server_side_session_id", "")
@@ -189,6 +196,9 @@ class _Call:
             following.operations.begins(request.operation_id)
         if watcher is not None and _is_query(name, request):
             watcher.began(request.operation_id)
+        ends = _ends(name, request)
+        if ends:
+            options["timeout"] = GOODBYE
         channel = following.lead(name, request)
         made = self._made
         if made is None or made[0] is not channel:
@@ -199,26 +209,33 @@ class _Call:
             following.ended(
                 name, request, error.code() if isinstance(error, grpc.RpcError) else grpc.StatusCode.UNKNOWN
             )
+            if ends and isinstance(error, grpc.RpcError):
+                raise _unanswered(error) from error
             raise
         if self._kind.endswith("unary"):
             following.ended(name, request, None)
         elif not answer.add_callback(lambda: following.ended(name, request, answer.code())):
             following.ended(name, request, answer.code())
-        return _Heard(answer, following, request.operation_id) if name in _ANSWERS else answer
+        return _Heard(answer, following, request.operation_id, ends) if name in _ANSWERS else answer
 
 
 class _Heard:
     """An answer that is passed on as it comes, and told."""
 
-    def __init__(self, answer: Any, following: Following, operation: str) -> None:
-        self._answer, self._operation = answer, operation
+    def __init__(self, answer: Any, following: Following, operation: str, ends: bool) -> None:
+        self._answer, self._operation, self._ends = answer, operation, ends
         self._watcher, self._operations = following.watcher, following.operations
 
     def __iter__(self) -> _Heard:
         return self
 
     def __next__(self) -> Any:
-        response = next(self._answer)
+        try:
+            response = next(self._answer)
+        except grpc.RpcError as error:
+            if self._ends:
+                raise _unanswered(error) from error
+            raise
         if self._watcher is not None:
             self._watcher.heard(self._operation, response)
         if self._operations is not None and response.HasField("result_complete"):
@@ -243,7 +260,22 @@ def _is_query(name: str, request: Any) -> bool:
 
 def _only_clears(name: str, request: Any) -> bool:
     """Whether the call only lets go of something, as when Python forgets a model."""
-    if name != "ExecutePlan":
-        return name in _NO_WORK
-    which = request.plan.command.WhichOneof("command_type") if request.plan.HasField("command") else None
-    return which in _CLEARING and (which != "ml_command" or request.plan.command.ml_command.HasField("delete"))
+    return name in _NO_WORK or _ends(name, request) or _command(name, request) in _CLEARING
+
+
+def _ends(name: str, request: Any) -> bool:
+    """Whether it is the last that a session says: as it is closed, or as Python ends."""
+    return name == "ReleaseSession" or _command(name, request) == "clean_cache"
+
+
+def _command(name: str, request: Any) -> str | None:
+    """Which command the call is, if it is one; of those about models, which."""
+    if name != "ExecutePlan" or not request.plan.HasField("command"):
+        return None
+    which = request.plan.command.WhichOneof("command_type")
+    return str(request.plan.command.ml_command.WhichOneof("command") if which == "ml_command" else which)
+
+
+def _unanswered(error: grpc.RpcError) -> ClusterFailed:
+    """In place of an error after which Spark's client would try again, for long."""
+    return ClusterFailed(f"The driver did not take leave of this session: {error.code().name.lower()}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from .wire import rest
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
 
-    from .channel import Resume
+    from .channel import Following, Resume
     from .notebook.bars import Bars
 
 SPARK_DEFAULT_PARTITIONS = "200"
@@ -63,6 +64,9 @@ def connect(to: rest.Connection, cluster: rest.Cluster, resume: Resume = _stay) 
     channel: Following = session.client._channel
     channel.client = weakref.ref(session.client)
     channel.operations = watch_cells(channel.cancel)
+    # Spark would ask a driver, parked or gone or not, to forget its models, and keep each client until then.
+    atexit.unregister(session.client._on_exit)
+    atexit.register(_leave, channel)
     _set_defaults(session, cluster)
     # PySpark leaves the first session the active one, which its functions ask for settings: its driver may have gone.
     SparkSession._default_session = SparkSession._active_session.session = session
@@ -78,6 +82,13 @@ def watch(session: SparkSession, bars: Bars) -> None:
 def generation(session: SparkSession) -> int:
     """The start of the cluster that this session is at."""
     return int(session.client._channel.generation)
+
+
+def _leave(channel: Following) -> None:
+    """Python ends: the driver need not keep the models of its session."""
+    client = channel.client() if channel.client is not None else None
+    if client is not None and channel.models:
+        client._on_exit()
 
 
 def _address(to: rest.Connection) -> str:
