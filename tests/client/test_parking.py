@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -51,10 +52,15 @@ def starts(service: FakeService) -> int:
 
 
 def the_pauses_of(spark: Any) -> list[float]:
-    """Seconds that its client waits before each further try from now on."""
+    """Seconds for which its client makes the caller wait before each further try from now on."""
     pauses: list[float] = []
-    policies = spark.client._retry_policies
-    spark.client._retrying = lambda: Retrying(policies, sleep=pauses.append)
+    caller, policies = threading.current_thread(), spark.client._retry_policies
+
+    def pause(seconds: float) -> None:
+        if threading.current_thread() is caller:
+            pauses.append(seconds)
+
+    spark.client._retrying = lambda: Retrying(policies, sleep=pause)
     return pauses
 
 

@@ -29,14 +29,14 @@ from .processes import line_of
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str, within: float = 60.0) -> T:
-    """Wait until `look` returns something true, and return that."""
+def eventually(look: Callable[[], T], what: str, within: float = 60.0, seen_last: Callable[[], object] = str) -> T:
+    """Wait until `look` returns something true, and return that. After so many seconds, fail with what is seen then."""
     until = time.monotonic() + within
     while True:
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < until, f"not within {within:g} s: {what}"
+        assert time.monotonic() < until, f"not within {within:g} s: {what}\n{seen_last()}"
         time.sleep(0.1)
 
 
@@ -182,6 +182,11 @@ class Hub:
     def person(self, name: str) -> Person:
         """Somebody who uses this hub."""
         return Person(self, name)
+
+    def story(self) -> str:
+        """What the hub and its service have said, and every cluster as the service sees it."""
+        clusters = self.person("admin").ask("GET", "clusters?all=1")[1]
+        return f"{self.output.read_text()[-10_000:]}\n{json.dumps(clusters, indent=1)}"
 
     def processes(self) -> list[psutil.Process]:
         """Everything that this hub has started, by the mark in its environment."""

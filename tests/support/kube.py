@@ -173,20 +173,16 @@ class KubeSite(Site):
 
     def clear(self) -> None:
         """Stop all clusters; Kubernetes then has nothing of them."""
-        for cluster in self.clusters:
-            if cluster._session is not None:
-                # At the end of this process it would look long for a driver whose address is nobody's any more.
-                cluster._session.release_session_on_close = False
         self.clusters.clear()
         status, body = self.admin.ask("GET", "clusters?all=1")
         assert status == 200, body
         for each in body["clusters"]:
             self.admin.ask("DELETE", f"clusters/{each['id']}")
-        eventually(lambda: not self.kube.left(), f"nothing is left in Kubernetes, but there is {self.kube.left()}", 60)
+        eventually(lambda: not self.kube.left(), "nothing is left in Kubernetes", 60, seen_last=self.kube.left)
 
     def end(self) -> None:
         super().end()
-        eventually(lambda: not self.kube.left(), "nothing of Emberhub's is left in Kubernetes", 30)
+        eventually(lambda: not self.kube.left(), "nothing of Emberhub's is left in Kubernetes", 30, seen_last=self.kube.left)
 
 
 def a_kube_site(image: str, executors: int, more: str = "") -> str:

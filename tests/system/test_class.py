@@ -11,7 +11,7 @@ from emberhub_service.alloc.rotation import wait_bound
 
 from tests.support.hub import Hub, Work, a_site, eventually
 
-pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(1500)]
 
 QUANTUM, NOTICE, DEFERRAL = 30, 1, 1
 SITE = a_site(
@@ -52,7 +52,7 @@ def test_six_busy_users_on_three_executors_each_get_a_turn_within_the_bound(hub:
                 assert seen.unmet.rule
         return sum(work.running() for work in works) == 0
 
-    eventually(all_done, "every query ends", 400)
+    eventually(all_done, "every query ends", 1000, seen_last=hub.story)
     for work in works:
         work.finish(1)
     assert set(waits) == set(PEOPLE)
