@@ -182,7 +182,7 @@ class KubeSite(Site):
 
     def end(self) -> None:
         super().end()
-        eventually(lambda: not self.kube.left(), "nothing of Emberhub's is left in Kubernetes", 30, seen_last=self.kube.left)
+        eventually(lambda: not self.kube.left(), "Kubernetes has nothing of ours left", 30, seen_last=self.kube.left)
 
 
 def a_kube_site(image: str, executors: int, more: str = "") -> str:
