@@ -208,8 +208,9 @@ def _await(condition: Callable[[], bool], what: str) -> None:
 
 def main() -> int:
     """Make the archives now; with `--patient`, at the lowest priority."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    # py4j tells the root of all loggers when the JVM ends, as it is meant to.
+    logging.basicConfig(stream=sys.stderr, level=logging.CRITICAL, format="%(message)s")
+    log.setLevel(logging.INFO)
     os.umask(0o077)
     # Ended early, it takes its files and its JVM with it.
     for number in (signal.SIGTERM, signal.SIGINT):
