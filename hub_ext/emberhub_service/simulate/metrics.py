@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..alloc.rotation import first_turn
+from ..alloc.rotation import wait_bound
 from .apps import App, Sample
 from .run import Outcome
 
@@ -123,22 +123,20 @@ def jain(values: list[float]) -> float | None:
 
 
 def bound(outcome: Outcome) -> float | None:
-    """Rule D's bound on the wait for a first executor, from the scenario alone, in seconds.
+    """Rule D's bound on the wait for a first executor, from the scenario alone, in seconds."""
+    executors, waiting = _contended(outcome)
+    return wait_bound(waiting, executors, outcome.scenario.rules, newcomers=True) if waiting else None
 
-    First turn * ⌈waiting users ÷ executors⌉ + notice + start, where as many users wait as can be left without one.
-    Executors that are somebody's floor never rotate; they and their owners count for nothing here.
+
+def _contended(outcome: Outcome) -> tuple[int, int]:
+    """Executors that rotate, and as many users as can be left without one.
+
+    Those that are somebody's floor never rotate; they and their owners count for nothing.
     """
-    rules, turns = outcome.scenario.rules, _turns(outcome)
-    if not turns:
-        return None
-    return first_turn(rules) * turns + rules.reclaim_notice + outcome.scenario.costs.executor_start
-
-
-def _turns(outcome: Outcome) -> int:
     executors = min(outcome.scenario.holds(app.session.executor) for app in outcome.apps)
     executors -= sum(app.session.floor for app in outcome.apps)
     waiting = sum(not app.session.floor for app in outcome.apps) - executors
-    return math.ceil(waiting / executors) if waiting > 0 and executors > 0 else 0
+    return executors, max(0, waiting) if executors > 0 else 0
 
 
 def _drain(outcome: Outcome) -> float:
@@ -152,7 +150,9 @@ def _drain(outcome: Outcome) -> float:
     )
     limit, costs = outcome.scenario.costs.drain_limit, outcome.scenario.costs
     longest = max(tasks, default=0.0)
-    return _turns(outcome) * ((longest if limit is None else min(longest, limit)) + costs.decommission)
+    executors, waiting = _contended(outcome)
+    turns = math.ceil(waiting / executors) if waiting else 0
+    return turns * ((longest if limit is None else min(longest, limit)) + costs.decommission)
 
 
 def _slots(outcome: Outcome) -> int:
