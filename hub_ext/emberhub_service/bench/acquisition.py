@@ -148,7 +148,7 @@ def move(spark: Py4jSpark, address: str, size: int) -> Move:
         spark.decommission([first.id], 1)
         _await(lambda: first.id not in {each.id for each in spark.executors()}, "the end of the first executor")
         seconds = time.monotonic() - began
-        moved = sum(each.cached_bytes for each in spark.executors())
+        moved = _told(spark, cached)
         rows.count()  # what is missing is computed again, and then cached
         after = _await(lambda: sum(each.cached_bytes for each in spark.executors()), "the cached blocks")
         return Move(cached, seconds, moved, max(0, after - moved))
@@ -185,6 +185,14 @@ def _both_work(spark: Py4jSpark, session: Any) -> bool:
 
 def _bytes_of(spark: Py4jSpark, name: str) -> int:
     return next((each.cached_bytes for each in spark.executors() if each.id == name), 0)
+
+
+def _told(spark: Py4jSpark, most: int) -> int:
+    """Bytes that are cached; Spark counts a block a moment after it has come, so there is a second in which to be all."""
+    deadline = time.monotonic() + 1.0
+    while (seen := sum(each.cached_bytes for each in spark.executors())) < most and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return seen
 
 
 def _await(look: Callable[[], Any], what: str) -> Any:
