@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 import grpc
 
+from . import calls
 from .errors import ClusterFailed
 from .interrupts import Operations
 from .memory import Memory
@@ -24,19 +25,6 @@ PAUSE = 10.0
 """Seconds without a call after which the next one asks first. Parking takes longer than that on any sensible site."""
 GOODBYE = 5.0
 """Seconds in which a driver answers a session that ends. One that has gone does not hold up the end of a notebook."""
-_NO_WORK = {"ReleaseSession", "ReleaseExecute", "Interrupt", "FetchErrorDetails", "GetStatus"}
-"""Calls about what a driver still has: not worth a new one."""
-_CLEARING = ("remove_cached_remote_relation_command", "delete")
-_MODELS = ("fit", "read", "create_summary")
-_ANSWERS = {"ExecutePlan", "ReattachExecute"}
-_WORKS = {
-    "sql_command",
-    "write_operation",
-    "write_operation_v2",
-    "merge_into_table_command",
-    "checkpoint_command",
-    "ml_command",
-}
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.CANCELLED)
 """What a driver that has gone answers, or another user's that got its port, or one that ends in the middle."""
 
@@ -102,10 +90,10 @@ class Following(grpc.Channel):  # type: ignore[misc]
     def lead(self, name: str, request: Any) -> grpc.Channel:
         """The channel for a call that begins now. Raises ClusterFailed."""
         with self._lock:
-            if (self._doubt or self._paused()) and not _only_clears(name, request):
+            if (self._doubt or self._paused()) and not calls.only_clears(name, request):
                 self._look()
             self._calls += 1
-            self.models |= _command(name, request) in _MODELS
+            self.models |= calls.makes_a_model(name, request)
             present = self.present
         client = self.client() if self.client is not None else None
         observed = getattr(request, "client_observed_server_side_session_id", "")
@@ -122,7 +110,7 @@ class Following(grpc.Channel):  # type: ignore[misc]
             self._doubt = code in _LOST
             if code in (None, grpc.StatusCode.OK):
                 self._memory.note(name, request)
-        if self.operations is not None and code is None and _forgets(name, request):
+        if self.operations is not None and code is None and calls.forgets(name, request):
             self.operations.over(request.operation_id)
 
     def cancel(self, operation: str, over: bool) -> None:
@@ -191,12 +179,12 @@ class _Call:
 
     def __call__(self, request: Any, **options: Any) -> Any:
         following, name = self._following, self._name
-        watcher = following.watcher if name in _ANSWERS else None
+        watcher = following.watcher if name in calls.ANSWERS else None
         if name == "ExecutePlan" and following.operations is not None:
             following.operations.begins(request.operation_id)
-        if watcher is not None and _is_query(name, request):
+        if watcher is not None and calls.is_query(name, request):
             watcher.began(request.operation_id)
-        ends = _ends(name, request)
+        ends = calls.ends(name, request)
         if ends:
             options["timeout"] = GOODBYE
         channel = following.lead(name, request)
@@ -216,7 +204,7 @@ class _Call:
             following.ended(name, request, None)
         elif not answer.add_callback(lambda: following.ended(name, request, answer.code())):
             following.ended(name, request, answer.code())
-        return _Heard(answer, following, request.operation_id, ends) if name in _ANSWERS else answer
+        return _Heard(answer, following, request.operation_id, ends) if name in calls.ANSWERS else answer
 
 
 class _Heard:
@@ -244,36 +232,6 @@ class _Heard:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._answer, name)
-
-
-def _forgets(name: str, request: Any) -> bool:
-    """Whether a driver that has obeyed this call runs the operation no more."""
-    return name == "Interrupt" or (name == "ReleaseExecute" and bool(request.HasField("release_all")))
-
-
-def _is_query(name: str, request: Any) -> bool:
-    """Whether PySpark reports its progress: registering a function and listening to streams are not queries."""
-    return name == "ExecutePlan" and (
-        request.plan.HasField("root") or request.plan.command.WhichOneof("command_type") in _WORKS
-    )
-
-
-def _only_clears(name: str, request: Any) -> bool:
-    """Whether the call only lets go of something, as when Python forgets a model."""
-    return name in _NO_WORK or _ends(name, request) or _command(name, request) in _CLEARING
-
-
-def _ends(name: str, request: Any) -> bool:
-    """Whether it is the last that a session says: as it is closed, or as Python ends."""
-    return name == "ReleaseSession" or _command(name, request) == "clean_cache"
-
-
-def _command(name: str, request: Any) -> str | None:
-    """Which command the call is, if it is one; of those about models, which."""
-    if name != "ExecutePlan" or not request.plan.HasField("command"):
-        return None
-    which = request.plan.command.WhichOneof("command_type")
-    return str(request.plan.command.ml_command.WhichOneof("command") if which == "ml_command" else which)
 
 
 def _unanswered(error: grpc.RpcError) -> ClusterFailed:

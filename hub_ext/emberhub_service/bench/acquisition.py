@@ -188,7 +188,7 @@ def _bytes_of(spark: Py4jSpark, name: str) -> int:
 
 
 def _told(spark: Py4jSpark, most: int) -> int:
-    """Bytes that are cached; Spark counts a block a moment after it has come, so there is a second in which to be all."""
+    """Bytes that are cached. Spark counts a block a moment after it has come: there is a second in which to be all."""
     deadline = time.monotonic() + 1.0
     while (seen := sum(each.cached_bytes for each in spark.executors())) < most and time.monotonic() < deadline:
         time.sleep(0.02)
