@@ -22,7 +22,6 @@ import logging
 import os
 import secrets
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -33,7 +32,7 @@ from pathlib import Path
 
 from emberhub.java import find_java
 
-from . import archive
+from . import archive, scratch
 from .conf import MIB, write_properties
 from .jvm import classpath, module_options, quick_start_options, spark_environment
 
@@ -58,6 +57,7 @@ class Daemon:
     arguments: list[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    scratch: Path = Path()
 
 
 class Engine:
@@ -143,9 +143,7 @@ class Engine:
         raise OSError(f"no free port on {HOST}")
 
     def _launch(self, daemon: Daemon) -> None:
-        scratch = self.directory / "scratch" / daemon.name
-        shutil.rmtree(scratch, ignore_errors=True)  # What a killed worker's executors have left.
-        scratch.mkdir(mode=0o700)
+        daemon.scratch = scratch.fresh(self.directory / "scratch", daemon.name)
         command = [
             str(self._java.command), "-cp", classpath(), "-Xmx256m", *self._options, *module_options(),
             daemon.arguments[0], "--properties-file", str(self.directory / "engine.properties"),
@@ -158,7 +156,7 @@ class Engine:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
-                env=spark_environment(self._java, HOST) | {"SPARK_LOCAL_DIRS": str(scratch)},
+                env=spark_environment(self._java, HOST) | {scratch.ENV_SCRATCH: str(daemon.scratch)},
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 (this process has one thread)
             )
         daemon.started = time.monotonic()
@@ -213,6 +211,7 @@ class Engine:
                     self._launch(daemon)
             if now - checked >= LOCK_EVERY:
                 checked = now
+                scratch.clear(self.directory / "scratch", [daemon.scratch for daemon in self._daemons])
                 if self._service_is_there():
                     held = now
                 elif now - held > self._abandoned_after:

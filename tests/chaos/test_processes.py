@@ -99,6 +99,8 @@ def test_sparks_own_processes_come_back_and_the_query_ends_right(site: Site, kin
     # Executors still come and go as they should.
     soon(lambda: alice.see(hers).running == (), "the executors are given back")
     assert doze(hers, 6, 0.1) == 15
+    scratch = site.state / "backend" / "scratch"
+    soon(lambda: len(list(scratch.iterdir())) == 2, "there are the blocks of one worker, and the master's directory")
 
 
 @pytest.mark.parametrize("kind", ["driver", "jvm"])
