@@ -34,6 +34,8 @@ _OURS = (
     "spark.standalone.executorRemoveDelayOnDisconnection",
 )
 """What we set for executors to go soon; left out where Spark's defaults are measured."""
+_EACH_BLOCK = {"spark.ui.liveUpdate.period": "0"}
+"""Has Spark count each block as it comes; by default the last of several at once is counted with what comes next."""
 _BYTES_A_ROW = 64
 
 
@@ -75,10 +77,7 @@ def main() -> int:
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     os.umask(0o077)
     order = msgspec.json.decode(sys.stdin.readline(), type=Order)
-    with application(Path(order.directory), order.master, order.secret, tuned=order.tuned, executor=order.executor) as (
-        spark,
-        address,
-    ):
+    with application(order) as (spark, address):
         if order.size:
             answer = Answer(move=move(spark, address, order.size))
         else:
@@ -89,20 +88,21 @@ def main() -> int:
 
 
 @contextmanager
-def application(
-    directory: Path, master: str, secret: str, *, tuned: bool, executor: Resources
-) -> Iterator[tuple[Py4jSpark, str]]:
+def application(order: Order) -> Iterator[tuple[Py4jSpark, str]]:
     """A driver with no executor; gives what asks it, and the address of its Spark Connect."""
+    directory = Path(order.directory)
     directory.mkdir(mode=0o700)
-    conf = {"spark.executor.extraJavaOptions": QUICK} if tuned else {}
+    conf = {"spark.executor.extraJavaOptions": QUICK} if order.tuned else {}
+    if order.size:
+        conf |= _EACH_BLOCK
     config = DriverConfig(
-        cluster=directory.name, generation=1, user="bench", name="bench", agent_url="", master=master,
-        executor=executor, directory=str(directory), conf=conf, tuned=tuned,
+        cluster=directory.name, generation=1, user="bench", name="bench", agent_url="", master=order.master,
+        executor=order.executor, directory=str(directory), conf=conf, tuned=order.tuned,
     )  # fmt: skip
     java, token = find_java(), secrets.token_urlsafe(32)
     archives = archive.find(java)
-    settings = driver_properties(config, secret=secret, executor_archive=archives.executor)
-    if not tuned:
+    settings = driver_properties(config, secret=order.secret, executor_archive=archives.executor)
+    if not order.tuned:
         settings = {key: value for key, value in settings.items() if key not in _OURS}
     write_properties(settings, directory / "spark.properties")
     jvm = Jvm.start(
@@ -188,7 +188,7 @@ def _bytes_of(spark: Py4jSpark, name: str) -> int:
 
 
 def _told(spark: Py4jSpark, most: int) -> int:
-    """Bytes that are cached. Spark counts a block a moment after it has come: there is a second in which to be all."""
+    """Bytes that are cached. What Spark counts comes a moment later: there is a second in which to be all."""
     deadline = time.monotonic() + 1.0
     while (seen := sum(each.cached_bytes for each in spark.executors())) < most and time.monotonic() < deadline:
         time.sleep(0.02)
