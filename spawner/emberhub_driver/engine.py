@@ -100,6 +100,8 @@ class Engine:
     def _prepare(self) -> None:
         for name in ("work", "scratch", "recovery"):
             (self.directory / name).mkdir(mode=0o700, exist_ok=True)
+        # At once: they may have filled the disk.
+        self._clear()
         secret = self.directory / "secret"
         if not secret.exists():
             with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -211,12 +213,16 @@ class Engine:
                     self._launch(daemon)
             if now - checked >= LOCK_EVERY:
                 checked = now
-                scratch.clear(self.directory / "scratch", [daemon.scratch for daemon in self._daemons])
+                self._clear()
                 if self._service_is_there():
                     held = now
                 elif now - held > self._abandoned_after:
                     log.warning("no service for %.0f seconds: ending", now - held)
                     return
+
+    def _clear(self) -> None:
+        """Delete the blocks that executors have left."""
+        scratch.clear(self.directory / "scratch", [daemon.scratch for daemon in self._daemons])
 
     def _told_to_end(self, seconds: float) -> bool:
         """Wait, less long if a signal comes. Returns whether it was one to end."""

@@ -266,8 +266,8 @@ class Py4jSpark:
             return told
         pairs = self._gateway.new_array(self._jvm.scala.Tuple2, len(leaving))
         for index, executor in enumerate(leaving):
-            told = self._jvm.org.apache.spark.scheduler.ExecutorDecommissionInfo("reclaimed by Emberhub", self._none)
-            pairs[index] = self._jvm.scala.Tuple2(executor, told)
+            why = self._jvm.org.apache.spark.scheduler.ExecutorDecommissionInfo("reclaimed by Emberhub", self._none)
+            pairs[index] = self._jvm.scala.Tuple2(executor, why)
         self._leaving.update(leaving)
         self._backend.decommissionExecutors(pairs, False, False)
         return told

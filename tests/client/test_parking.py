@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import emberhub
@@ -14,7 +15,7 @@ from pyspark.sql.connect.client.retries import Retrying
 from pyspark.sql.connect.proto import commands_pb2
 from pyspark.sql.connect.session import SparkSession
 
-from tests.support.connect import FakeDriver
+from tests.support.connect import FakeDriver, numbers
 from tests.support.fake_service import FakeService, a_cluster
 
 PARKED = "It was parked after 30 minutes without work."
@@ -84,6 +85,74 @@ def test_a_session_goes_on_after_its_cluster_was_parked_and_says_what_it_kept(
     )
     spark.range(2).createOrReplaceTempView("later")
     assert second.views == ["stars", "later"] and starts(service) == 2
+
+
+def test_what_went_with_the_driver_is_told_and_what_can_be_made_again_is(
+    service: FakeService,
+    drivers: tuple[FakeDriver, FakeDriver],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    (tmp_path / "helpers.py").write_text("")
+    spark.addArtifacts(str(tmp_path / "helpers.py"), pyfile=True)
+    for name in ("below", "above", "below"):
+        spark.range(5).createOrReplaceTempView(name)
+    for name in ("results", "shared.results"):
+        spark.range(5).write.saveAsTable(name)
+    spark.range(5).writeTo("more").create()
+    first.steps = [iter(numbers(0)), iter(numbers(0))]
+    spark.catalog.setCurrentDatabase("default")
+    spark.catalog.setCurrentDatabase("gaia")
+    park(service, first, second)
+    second.needs = {"above": "below"}
+    second.tables = {"shared.results"}
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+    told = capsys.readouterr().err
+    assert (
+        "Kept: settings; temporary views above, below. "
+        "Not kept: the table more; the table results; data and files sent to the driver." in told
+    )
+    assert second.databases == ["gaia"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "lost"),
+    [
+        ("CREATE TABLE IF NOT EXISTS t (id INT)", "the table t"),
+        ("create or replace table `a`.t AS SELECT 1", "the table `a`.t"),
+    ],
+)
+def test_tables_made_in_sql_are_told_unless_they_were_dropped(
+    service: FakeService,
+    drivers: tuple[FakeDriver, FakeDriver],
+    capsys: pytest.CaptureFixture[str],
+    sql: str,
+    lost: str,
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    for each in (sql, "CREATE TABLE gone (id INT)", "DROP TABLE gone"):
+        spark.sql(each)
+    park(service, first, second)
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+    assert f"Not kept: {lost}." in capsys.readouterr().err
+
+
+def test_answers_that_nobody_read_to_their_end_do_not_hold_up_the_way_to_the_next_driver(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    first.steps = [iter(numbers(1, 2, 3)) for _ in range(3)]
+    for _ in range(3):
+        rows = spark.range(3).toLocalIterator()
+        assert next(rows).id == 1
+        del rows
+    park(service, first, second)
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+    assert second.calls > 0
 
 
 def test_a_session_follows_a_cluster_that_another_notebook_brought_back(

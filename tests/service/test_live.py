@@ -197,6 +197,22 @@ def test_a_new_connection_makes_the_drivers_target_hold():
     assert sum(count(live)) == 1
 
 
+def test_an_order_to_leave_that_was_lost_with_its_connection_does_not_count():
+    live = a_live()
+    live.grant(2, 101.0)
+    live.hear(report("0", "1", target=2), 102.0)
+    live.revoke(("1",))
+    live.connect(Told())
+    live.hear(report("0", "1", target=2), 110.0)
+    assert [executor.id for executor in live.kept()] == ["0", "1"]
+    assert live.promised() == 0 and not any(executor.revoked for executor in live.executors("main"))
+    # Nor is it counted as staying where the driver had heard it.
+    live.revoke(("1",))
+    live.connect(Told())
+    live.hear(report("0", "1", target=1, leaving=("1",)), 120.0)
+    assert [executor.id for executor in live.kept()] == ["0"] and live.promised() == 0
+
+
 def test_a_driver_of_an_earlier_service_counts_with_its_floor_until_it_is_heard():
     live = Live(record=a_live(floor=2).record, born=0.0, adopted=True)
     assert count(live) == (0, 2)

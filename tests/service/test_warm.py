@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from emberhub_service.control import warm as warming
 from emberhub_service.control.line import Line
-from emberhub_spawner.fake import Script
+from emberhub_spawner.backend import StartFailed
+from emberhub_spawner.fake import FakeBackend, Script
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,24 @@ async def test_one_that_does_not_start_is_not_tried_again_at_once(warm_site, cap
         tries = len(running.backend.started)
         running.service.warm.tend(running.service.state.clock())
         assert len(running.backend.started) == tries
+
+
+async def test_whoever_took_one_over_that_cannot_be_made_reads_why(warm_site, monkeypatch):
+    go_on = asyncio.Event()
+
+    async def refuse(*_):
+        await go_on.wait()
+        raise StartFailed("The namespace's quota is used up.")
+
+    monkeypatch.setattr(FakeBackend, "start", refuse)
+    async with warm_site.service() as running:
+        await true(lambda: any(record.status == "starting" for record in running.service.state.records()))
+        cluster = (await running.call("POST", "api/clusters", {})).json["id"]
+        view = await running.until(cluster, lambda c: c["state"] == "starting")
+        assert running.service.state.record(cluster).driver != cluster, "it took no warm driver over"
+        go_on.set()
+        view = await running.until(cluster, lambda c: c["state"] == "failed")
+        assert "quota is used up" in view["message"]
 
 
 async def test_one_spare_executor_is_held_only_where_nobody_else_could_use_it(warm_site):

@@ -53,6 +53,11 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         self.settings: dict[str, str] = {}
         self.views: list[str] = []
         self.refused_views: set[str] = set()
+        self.needs: dict[str, str] = {}
+        """Views that can be made only where another one is."""
+        self.tables: set[str] = set()
+        self.databases: list[str] = []
+        """Those that were made the current one."""
         self.models: list[str] = []
         """What was asked about models."""
         self.calls = 0
@@ -95,15 +100,24 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
 
     def AnalyzePlan(self, request: Any, context: Any) -> Any:  # noqa: N802
         answer = base_pb2.AnalyzePlanResponse(**self._common(request, context))
+        table = request.schema.plan.root.read.named_table.unparsed_identifier
+        if table and table not in self.tables:
+            context.abort(grpc.StatusCode.INTERNAL, "there is no such table")
         answer.persist.SetInParent()
         return answer
+
+    def AddArtifacts(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        request = next(requests)
+        return base_pb2.AddArtifactsResponse(session_id=request.session_id, server_side_session_id=self.id)
 
     def ExecutePlan(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         common = self._common(request, context)
         view = request.plan.command.create_dataframe_view.name
-        if view in self.refused_views:
+        if view in self.refused_views or self.needs.get(view, view) not in {view, *self.views}:
             context.abort(grpc.StatusCode.INTERNAL, "there is no such table")
         self.views.append(view)
+        if database := request.plan.root.catalog.set_current_database.db_name:
+            self.databases.append(database)
         if request.plan.command.HasField("ml_command"):
             self.models.append(request.plan.command.ml_command.WhichOneof("command"))
         operation = request.operation_id or str(uuid.uuid4())

@@ -130,7 +130,8 @@ class Following(grpc.Channel):  # type: ignore[misc]
         if move is None:
             return
         old, self.present, self.generation = self.present, self._open_channel(move.to), move.generation
-        old.close()
+        # Elsewhere: it ends calls that nobody reads any more, waits until they are told, and to be told takes our lock.
+        threading.Thread(target=old.close, name="emberhub-close", daemon=True).start()
         client = self.client() if self.client is not None else None
         if client is not None:
             client._server_session_id = None
@@ -232,6 +233,10 @@ class _Heard:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._answer, name)
+
+    def __del__(self) -> None:
+        # Half read, and forgotten. gRPC's own would do the same, if no callback held it.
+        self._answer.cancel()
 
 
 def _unanswered(error: grpc.RpcError) -> ClusterFailed:

@@ -22,9 +22,11 @@ _SQL = {
         rf"\s*CREATE\s+(?:OR\s+REPLACE\s+)?TEMP(?:ORARY)?\s+FUNCTION\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.I
     ),
     "setting": re.compile(rf"\s*SET\s+(?!TIME|CATALOG|VAR){_NAME}\s*=", re.I),
+    "database": re.compile(rf"\s*USE\s+(?:(?:SCHEMA|DATABASE|NAMESPACE)\s+)?{_NAME}", re.I),
     "zone": re.compile(r"\s*SET\s+(TIME\s+ZONE)\b", re.I),
 }
-_DROPS = re.compile(rf"\s*DROP\s+VIEW\s+(?:IF\s+EXISTS\s+)?{_NAME}", re.I)
+_MAKES = re.compile(rf"\s*CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{_NAME}", re.I)
+_DROPS = re.compile(rf"\s*DROP\s+(VIEW|TABLE)\s+(?:IF\s+EXISTS\s+)?{_NAME}", re.I)
 _RESETS = re.compile(r"\s*RESET\b", re.I)
 _CACHES = re.compile(r"\s*CACHE\s", re.I)
 _REGISTERS = {
@@ -42,6 +44,9 @@ class Memory:
         self._commands: dict[tuple[str, str], Any] = {}
         """What made each view, function and setting, in the order in which they were made."""
         self._cached = False
+        self._sent = False
+        self._tables: set[str] = set()
+        """Those that were written: a driver without a catalogue of its own takes them with it."""
         self._template: Any = None
         """A request about settings, which says whose session this is."""
 
@@ -49,10 +54,14 @@ class Memory:
         """A call has succeeded."""
         if name == "Config":
             self._note_config(request)
+        elif name == "AddArtifacts":
+            self._sent = True
         elif name == "AnalyzePlan" and request.HasField("persist"):
             self._cached = True
         elif name == "ExecutePlan" and request.plan.HasField("command"):
             self._note_command(request)
+        elif name == "ExecutePlan" and request.plan.root.catalog.HasField("set_current_database"):
+            self._keep("database", request.plan.root.catalog.set_current_database.db_name, request)
         elif name == "ExecutePlan" and request.plan.root.catalog.HasField("drop_temp_view"):
             self._commands.pop(("view", request.plan.root.catalog.drop_temp_view.view_name), None)
 
@@ -70,6 +79,10 @@ class Memory:
         which = command.WhichOneof("command_type")
         if which == "create_dataframe_view":
             self._keep("view", command.create_dataframe_view.name, request)
+        elif which == "write_operation":
+            self._tables |= {command.write_operation.table.table_name} - {""}
+        elif which == "write_operation_v2":
+            self._tables.add(command.write_operation_v2.table_name)
         elif which in _REGISTERS:
             kind, field = _REGISTERS[which]
             self._keep(kind, getattr(getattr(command, which), field), request)
@@ -81,14 +94,19 @@ class Memory:
             if found := pattern.match(sql):
                 self._keep("setting" if kind == "zone" else kind, found[1].replace("`", ""), request)
         if dropped := _DROPS.match(sql):
-            self._commands.pop(("view", dropped[1].replace("`", "")), None)
+            self._commands.pop((dropped[1].lower(), dropped[2].replace("`", "")), None)
+            self._tables.discard(dropped[2])
+        if made := _MAKES.match(sql):
+            self._tables.add(made[1])
         if _RESETS.match(sql):
             self._settings.clear()
             self._commands = {key: made for key, made in self._commands.items() if key[0] != "setting"}
         self._cached = self._cached or _CACHES.match(sql) is not None
 
     def _keep(self, kind: str, name: str, request: Any) -> None:
-        self._commands.pop((kind, name), None)
+        for known in [*self._commands]:
+            if known == (kind, name) or known[0] == kind == "database":  # there is one that is current
+                del self._commands[known]
         self._commands[kind, name] = request
 
     def restore(self, channel: grpc.Channel) -> str:
@@ -96,17 +114,43 @@ class Memory:
         stub = base_pb2_grpc.SparkConnectServiceStub(channel)
         lost = [f"the setting {key}" for key, value in self._settings.items() if not self._set(stub, key, value)]
         kept: dict[str, list[str]] = {}
-        for (kind, name), made in list(self._commands.items()):
-            if _repeat(stub, made):
+        made = self._repeat_all(stub)
+        for kind, name in [*self._commands]:
+            if (kind, name) in made:
                 kept.setdefault(kind, []).append(name)
             else:
                 lost.append(f"the {'temporary view' if kind == 'view' else kind} {name}")
                 del self._commands[kind, name]
+        gone = sorted(table for table in self._tables if not self._has(stub, table))
+        self._tables.difference_update(gone)
+        lost += [f"the table {table}" for table in gone]
         said = ["settings", *(f"{_PLURAL[kind]} {', '.join(kept[kind])}" for kind in _PLURAL if kind in kept)]
         if self._cached:
             lost.append("cached data")
             self._cached = False
+        if self._sent:
+            lost.append("data and files sent to the driver")
+            self._sent = False
         return f"Kept: {'; '.join(said)}." + (f" Not kept: {'; '.join(lost)}." if lost else "")
+
+    def _repeat_all(self, stub: Any) -> set[tuple[str, str]]:
+        """Make everything again, and return what could be: a view may need one that was made anew after it."""
+        made: set[tuple[str, str]] = set()
+        while more := {key for key, command in self._commands.items() if key not in made and _repeat(stub, command)}:
+            made |= more
+        return made
+
+    def _has(self, stub: Any, table: str) -> bool:
+        """Whether the new driver knows this table."""
+        request = base_pb2.AnalyzePlanRequest(
+            session_id=self._template.session_id, user_context=self._template.user_context
+        )
+        request.schema.plan.root.read.named_table.unparsed_identifier = table
+        try:
+            stub.AnalyzePlan(request, wait_for_ready=True, timeout=_TIMEOUT)
+        except grpc.RpcError:
+            return False
+        return True
 
     def _set(self, stub: Any, key: str, value: str) -> bool:
         request = copy.deepcopy(self._template)

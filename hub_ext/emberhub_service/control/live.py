@@ -192,11 +192,11 @@ class Live:
         self.worked = self.worked or (report.wanted > 0 and not self.record.warm)
         self.since = {e.id: self.since.get(e.id, now - e.age) for e in report.executors}
         present = self.since.keys()
-        self.revoked &= present
+        # On a new connection, what was said on the one before may be lost: of that, only what has come true holds.
+        self.revoked &= set() if self.fresh else present
         self.revoked |= {e.id for e in report.executors if e.decommissioning}
         self.reclaiming = {id_: r for id_, r in self.reclaiming.items() if id_ in present and id_ not in self.revoked}
         if self.fresh:
-            # What the driver applies is what holds; messages of an earlier connection may have been lost.
             self.fresh = False
             self.lowered.append(Lowered(max(self.target, report.target), LAUNCH_GRACE))
             self.target = report.target

@@ -204,17 +204,16 @@ class Reconciler:
         try:
             await self.backend.start(spec)
         except StartFailed as failed:
-            await self._give_up(record, str(failed))
+            self._give_up(record, str(failed))
         except Exception:
             log.exception("cluster %s: the backend could not start its driver", record.id)
-            await self._give_up(record, _BROKEN)
+            self._give_up(record, _BROKEN)
         return True
 
-    async def _give_up(self, record: ClusterRecord, message: str) -> None:
+    def _give_up(self, record: ClusterRecord, message: str) -> None:
+        """Its driver was not made; somebody may have taken it over meanwhile."""
         log.warning("cluster %s did not start: %s", record.id, message)
-        live = self.state.lives[record.id]
-        live.exited, live.farewell = True, message
-        await self._bury(record, live)
+        self.on_exit(Driver(record.driver, record.driver_generation, alive=False, message=message))
 
     async def _bury(self, record: ClusterRecord, live: Live | None) -> None:
         """The driver has ended by itself: clear up after it, and say so."""

@@ -33,7 +33,8 @@ STOP_TIMEOUT = 20.0
 LOCK_TIMEOUT = 5.0
 _POLL = 0.05
 _ANOTHER = 3
-"""Exit status of an engine that finds another one starting in its directory; that one is waited for."""
+"""Exit status of an engine that finds another one in its directory, which starts or ends; that is waited for."""
+_AGAIN = 1.0
 
 
 class EngineClient:
@@ -93,8 +94,23 @@ class EngineClient:
             # Workers end with their engine: the master would wait for theirs before it serves those who are there.
             worker.unlink()
         log.info("starting Spark's master and worker in %s", self._directory)
+        child = self._child = self._spawn()
+        deadline = time.monotonic() + START_TIMEOUT
+        while (told := self._told()) is None:
+            if child.poll() not in (None, _ANOTHER) or time.monotonic() > deadline:
+                raise StartFailed(
+                    f"Spark's master and worker did not start, so tell your administrator: {self._last_words()}"
+                )
+            if child.poll() == _ANOTHER:
+                # That one is about to say where it is; or it ends, and makes room.
+                await asyncio.sleep(_AGAIN)
+                child = self._child = self._spawn()
+            await asyncio.sleep(_POLL)
+        self.master = told["master"]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with (self._directory / "engine.log").open("ab") as output:
-            self._child = subprocess.Popen(  # noqa: ASYNC220 (it outlives this loop)
+            return subprocess.Popen(
                 [sys.executable, "-m", "emberhub_driver.engine", str(self._directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -102,19 +118,11 @@ class EngineClient:
                 env=for_driver(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_TIMEOUT
-        while (told := self._told()) is None:
-            if self._child.poll() not in (None, _ANOTHER) or time.monotonic() > deadline:
-                raise StartFailed(
-                    f"Spark's master and worker did not start, so tell your administrator: {self._last_words()}"
-                )
-            await asyncio.sleep(_POLL)
-        self.master = told["master"]
 
     def alive(self) -> bool:
         """Whether the engine still runs."""
-        if self._child is not None and self._child.poll() is not None:
-            return False
+        if self._child is not None:
+            self._child.poll()  # else it would stay a zombie
         return self._identity is not None and self._identity.alive()
 
     def resize(self, pool: Resources) -> None:
