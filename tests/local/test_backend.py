@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from emberhub.wire import agent as wire
 from emberhub.wire.resources import Resources
 from emberhub_spawner.backend import StartFailed
 from emberhub_spawner.local import LocalBackend
+from emberhub_spawner.local.engine import EngineClient
 
 from tests.support.agents import ServiceInTest
 from tests.support.processes import line_of
@@ -197,3 +199,26 @@ async def test_the_engine_ends_when_no_service_has_come_back_for_a_while(tmp_pat
     assert str(tmp_path) in command_lines()
     await backend.close()
     await eventually(lambda: str(tmp_path) not in command_lines(), "master, worker and engine end", within=30)
+
+
+async def test_an_engine_that_is_about_to_end_is_waited_for(tmp_path: Path) -> None:
+    engine = EngineClient(tmp_path, abandoned_after=30.0)
+    await engine.hold()
+    (tmp_path / "scratch" / "worker-1-before").mkdir(parents=True)
+    with (tmp_path / "engine.lock").open("a") as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        starting = asyncio.create_task(engine.ensure(Resources.of(cores=1, memory="1G"), remembered=False))
+        await eventually(lambda: "another engine runs" in told(tmp_path), "it finds the other one", 30)
+        assert not starting.done()
+    try:
+        await starting
+        assert engine.alive()
+        assert not (tmp_path / "scratch" / "worker-1-before").exists(), "blocks of executors that are gone stay"
+    finally:
+        await engine.end()
+        engine.release()
+
+
+def told(directory: Path) -> str:
+    log = directory / "engine.log"
+    return log.read_text() if log.exists() else ""
