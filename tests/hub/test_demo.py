@@ -88,7 +88,8 @@ def test_the_demo_runs_the_example_through_a_real_hub_and_leaves_nothing(demo: D
 
 def test_ctrl_c_in_the_middle_leaves_no_process_even_if_it_comes_twice(demo: Demo) -> None:
     demo.wait_until_it_says("cell 3 of")
-    assert any("java" in process.name() for process in leftovers.processes(demo.state)), "Spark runs, and is marked"
+    programs = [line_of(process)[:1] for process in leftovers.processes(demo.state)]
+    assert any("java" in "".join(program) for program in programs), "Spark runs, and is marked"
     demo.process.send_signal(signal.SIGINT)
     demo.wait_until_it_says("Stopping the hub")
     demo.process.send_signal(signal.SIGINT)

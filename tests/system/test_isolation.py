@@ -17,7 +17,7 @@ from emberhub.wire import rest
 
 from tests.support.browser import Windows, chromium, log_in
 from tests.support.hub import Hub, a_site, busy
-from tests.support.processes import environment_of
+from tests.support.processes import environment_of, line_of, listening
 
 pytestmark = [pytest.mark.spark, pytest.mark.hub, pytest.mark.timeout(600)]
 
@@ -102,15 +102,10 @@ def test_sparks_pages_are_for_their_owner_and_the_port_that_they_are_at_tells_no
     assert "Spark Jobs" in hub.look("alice", f"{base}/jobs/"), "a browser is sent to log in, and comes back"
     assert look(f"{hub.url}{base}/", bob.token)[0] == 404
     assert look(f"{hub.url}{base}/", hub.person("admin").token)[0] == 200
-    listening = {
-        connection.laddr
-        for process in hub.processes()
-        if "java" in process.name()
-        for connection in process.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
-    answers = [look(f"http://127.0.0.1:{address.port}/jobs/", bob.token) for address in listening]
+    java = [process for process in hub.processes() if "java" in "".join(line_of(process)[:1])]
+    addresses = set().union(*map(listening, java))
+    assert {host.removeprefix("::ffff:") for host, _ in addresses} == {"127.0.0.1"}
+    answers = [look(f"http://127.0.0.1:{port}/jobs/", bob.token) for _, port in addresses]
     assert [page for status, page in answers if status == 200 and "Spark" in page] == []
     assert 403 in {status for status, _ in answers}, "the pages are at one of these ports"
 
