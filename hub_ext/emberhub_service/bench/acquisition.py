@@ -150,7 +150,7 @@ def move(spark: Py4jSpark, address: str, size: int) -> Move:
         seconds = time.monotonic() - began
         moved = _told(spark, cached)
         rows.count()  # what is missing is computed again, and then cached
-        after = _await(lambda: sum(each.cached_bytes for each in spark.executors()), "the cached blocks")
+        after = _await(lambda: _all_bytes(spark), "the cached blocks")
         return Move(cached, seconds, moved, max(0, after - moved))
     finally:
         session.stop()
@@ -187,10 +187,14 @@ def _bytes_of(spark: Py4jSpark, name: str) -> int:
     return next((each.cached_bytes for each in spark.executors() if each.id == name), 0)
 
 
+def _all_bytes(spark: Py4jSpark) -> int:
+    return sum(each.cached_bytes for each in spark.executors())
+
+
 def _told(spark: Py4jSpark, most: int) -> int:
     """Bytes that are cached. What Spark counts comes a moment later: there is a second in which to be all."""
     deadline = time.monotonic() + 1.0
-    while (seen := sum(each.cached_bytes for each in spark.executors())) < most and time.monotonic() < deadline:
+    while (seen := _all_bytes(spark)) < most and time.monotonic() < deadline:
         time.sleep(0.02)
     return seen
 
