@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import emberhub
@@ -17,39 +16,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from tests.support.connect import FakeDriver, numbers
 from tests.support.fake_service import FakeService, a_cluster
-
-PARKED = "It was parked after 30 minutes without work."
-
-
-@pytest.fixture
-def drivers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[FakeDriver, FakeDriver]]:
-    """The driver that a session begins on, and the one that comes after it. Every call asks first."""
-    monkeypatch.setattr("emberhub.channel.PAUSE", 0.0)
-    both = FakeDriver(), FakeDriver()
-    yield both
-    for driver in both:
-        driver.stop()
-
-
-def a_session(service: FakeService, driver: FakeDriver) -> Any:
-    service.will("POST", "clusters", a_cluster())
-    service.will("GET", "clusters/c-1", a_cluster())
-    service.will("GET", "clusters/c-1/connection", driver.connection)
-    return emberhub.cluster().spark
-
-
-def park(service: FakeService, before: FakeDriver, after: FakeDriver) -> None:
-    """Nobody used the cluster for long: the service has stopped its driver, and starts the next when it is asked."""
-    before.stop()
-    asleep = a_cluster(state="stopped", ready=False, message=PARKED)
-    starting = a_cluster(state="starting", ready=False, generation=2, restarted=PARKED, version=2)
-    service.will("POST", "clusters", starting)
-    service.will("GET", "clusters/c-1", asleep, a_cluster(generation=2, restarted=PARKED, version=3))
-    service.will("GET", "clusters/c-1/connection", after.connection)
-
-
-def starts(service: FakeService) -> int:
-    return sum(asked.method == "POST" for asked in service.asked)
+from tests.support.parking import PARKED, a_session, park, starts
 
 
 def the_pauses_of(spark: Any) -> list[float]:
@@ -63,81 +30,6 @@ def the_pauses_of(spark: Any) -> list[float]:
 
     spark.client._retrying = lambda: Retrying(policies, sleep=pause)
     return pauses
-
-
-def test_a_session_goes_on_after_its_cluster_was_parked_and_says_what_it_kept(
-    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, second = drivers
-    spark = a_session(service, first)
-    spark.conf.set("spark.sql.ansi.enabled", "false")
-    for name in ("stars", "cells"):
-        spark.range(5).createOrReplaceTempView(name)
-    spark.range(3).cache()
-    park(service, first, second)
-    second.refused_views = {"cells"}
-    assert spark.conf.get("spark.sql.ansi.enabled") == "false"
-    assert second.settings["spark.sql.shuffle.partitions"] == "12" and second.views == ["stars"]
-    told = capsys.readouterr().err
-    assert (
-        f"Cluster main is back. {PARKED} Kept: settings; temporary views stars. "
-        "Not kept: the temporary view cells; cached data." in told
-    )
-    spark.range(2).createOrReplaceTempView("later")
-    assert second.views == ["stars", "later"] and starts(service) == 2
-
-
-def test_what_went_with_the_driver_is_told_and_what_can_be_made_again_is(
-    service: FakeService,
-    drivers: tuple[FakeDriver, FakeDriver],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
-    first, second = drivers
-    spark = a_session(service, first)
-    (tmp_path / "helpers.py").write_text("")
-    spark.addArtifacts(str(tmp_path / "helpers.py"), pyfile=True)
-    for name in ("below", "above", "below"):
-        spark.range(5).createOrReplaceTempView(name)
-    for name in ("results", "shared.results"):
-        spark.range(5).write.saveAsTable(name)
-    spark.range(5).writeTo("more").create()
-    first.steps = [iter(numbers(0)), iter(numbers(0))]
-    spark.catalog.setCurrentDatabase("default")
-    spark.catalog.setCurrentDatabase("gaia")
-    park(service, first, second)
-    second.needs = {"above": "below"}
-    second.tables = {"shared.results"}
-    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
-    told = capsys.readouterr().err
-    assert (
-        "Kept: settings; temporary views above, below. "
-        "Not kept: the table more; the table results; data and files sent to the driver." in told
-    )
-    assert second.databases == ["gaia"]
-
-
-@pytest.mark.parametrize(
-    ("sql", "lost"),
-    [
-        ("CREATE TABLE IF NOT EXISTS t (id INT)", "the table t"),
-        ("create or replace table `a`.t AS SELECT 1", "the table `a`.t"),
-    ],
-)
-def test_tables_made_in_sql_are_told_unless_they_were_dropped(
-    service: FakeService,
-    drivers: tuple[FakeDriver, FakeDriver],
-    capsys: pytest.CaptureFixture[str],
-    sql: str,
-    lost: str,
-) -> None:
-    first, second = drivers
-    spark = a_session(service, first)
-    for each in (sql, "CREATE TABLE gone (id INT)", "DROP TABLE gone"):
-        spark.sql(each)
-    park(service, first, second)
-    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
-    assert f"Not kept: {lost}." in capsys.readouterr().err
 
 
 def test_answers_that_nobody_read_to_their_end_do_not_hold_up_the_way_to_the_next_driver(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +66,8 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         """Operations that have begun and not ended, whether a client still reads them or not."""
         self.cancelled: list[str] = []
         """Operations that a client ended: it interrupted them, or let go of them while they ran, which is the same."""
+        self.lingers = False
+        """Whether an answer that was given whole stays open until the client lets go of it."""
         self.steps: list[Iterator[Step]] = []
         """What each of the next queries reports, as it happens: `ExecutePlanResponse`'s own fields."""
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -130,7 +133,11 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         answer = base_pb2.ExecutePlanResponse(**common, operation_id=operation, response_id=str(uuid.uuid4()))
         answer.result_complete.SetInParent()
         self.running.discard(operation)
+        let_go = threading.Event()
+        context.add_callback(let_go.set)
         yield answer
+        if self.lingers:
+            let_go.wait(60)
 
     def Interrupt(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._cancel(request.operation_id)

@@ -25,6 +25,11 @@ def forgets(name: str, request: Any) -> bool:
     return name == "Interrupt" or (name == "ReleaseExecute" and bool(request.HasField("release_all")))
 
 
+def tells_its_end(request: Any) -> bool:
+    """Whether the last message of this plan's answer says so: of one that can be asked for again, after a break."""
+    return any(option.reattach_options.reattachable for option in request.request_options)
+
+
 def is_query(name: str, request: Any) -> bool:
     """Whether PySpark reports its progress: registering a function and listening to streams are not queries."""
     return name == "ExecutePlan" and (

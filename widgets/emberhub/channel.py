@@ -84,6 +84,8 @@ class Following(grpc.Channel):  # type: ignore[misc]
         self._open_channel, self._resume = open_channel, resume
         self._lock = threading.RLock()
         self._calls, self._quiet_since, self._doubt = 0, time.monotonic(), False
+        self._executing: dict[str, Any] = {}
+        """What was asked for, by operation, and has neither been answered to its end nor been given up."""
 
     # --- around each call ----------------------------------------------------------------------------------------
 
@@ -94,6 +96,8 @@ class Following(grpc.Channel):  # type: ignore[misc]
                 self._look()
             self._calls += 1
             self.models |= calls.makes_a_model(name, request)
+            if name == "ExecutePlan":
+                self._executing[request.operation_id] = request
             present = self.present
         client = self.client() if self.client is not None else None
         observed = getattr(request, "client_observed_server_side_session_id", "")
@@ -107,11 +111,24 @@ class Following(grpc.Channel):  # type: ignore[misc]
         with self._lock:
             self._calls -= 1
             self._quiet_since = time.monotonic()
-            self._doubt = code in _LOST
-            if code in (None, grpc.StatusCode.OK):
+            # Whoever has the whole answer lets go of it, and gRPC may call that cancelled.
+            self._doubt = code in _LOST and (name not in calls.ANSWERS or request.operation_id in self._executing)
+            if name not in calls.ANSWERS and code in (None, grpc.StatusCode.OK):
                 self._memory.note(name, request)
+            if name == "ExecutePlan" and code is grpc.StatusCode.OK and not calls.tells_its_end(request):
+                self.complete(request.operation_id)
+            if calls.forgets(name, request):
+                self._executing.pop(request.operation_id, None)
         if self.operations is not None and code is None and calls.forgets(name, request):
             self.operations.over(request.operation_id)
+
+    def complete(self, operation: str) -> None:
+        """The whole answer of this operation is here, by whichever call it came."""
+        with self._lock:
+            if request := self._executing.pop(operation, None):
+                self._memory.note("ExecutePlan", request)
+        if self.operations is not None:
+            self.operations.over(operation)
 
     def cancel(self, operation: str, over: bool) -> None:
         """The cell that began this operation was interrupted; `over` if the driver need not be told."""
@@ -212,8 +229,8 @@ class _Heard:
     """An answer that is passed on as it comes, and told."""
 
     def __init__(self, answer: Any, following: Following, operation: str, ends: bool) -> None:
-        self._answer, self._operation, self._ends = answer, operation, ends
-        self._watcher, self._operations = following.watcher, following.operations
+        self._answer, self._following, self._operation, self._ends = answer, following, operation, ends
+        self._watcher = following.watcher
 
     def __iter__(self) -> _Heard:
         return self
@@ -227,8 +244,8 @@ class _Heard:
             raise
         if self._watcher is not None:
             self._watcher.heard(self._operation, response)
-        if self._operations is not None and response.HasField("result_complete"):
-            self._operations.over(self._operation)
+        if response.HasField("result_complete"):
+            self._following.complete(self._operation)
         return response
 
     def __getattr__(self, name: str) -> Any:
