@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import namedtuple
@@ -15,12 +17,15 @@ import psutil
 import pytest
 from emberhub.wire.driver import ENV_AGENT_TOKEN, ENV_CONFIG, ENV_CONNECT_TOKEN, FILE_REASON, DriverConfig
 from emberhub_driver import __main__ as main
-from emberhub_spawner.backend import DriverSpec, StartFailed
-from emberhub_spawner.local import LocalBackend
+from emberhub_spawner.backend import Driver, DriverSpec, StartFailed
+from emberhub_spawner.local import LocalBackend, driver
+from emberhub_spawner.local.engine import EngineClient
 from emberhub_spawner.local.processes import Identity
 from emberhub_spawner.local.reasons import why
 
-from tests.support.spark import SHAPE, command_lines
+from tests.support.spark import SHAPE, command_lines, eventually
+
+SPEC = DriverSpec("c-1", 1, "alice", "main", "main", "ws://localhost/", "a", "b", SHAPE, {}, 60.0)
 
 
 @pytest.mark.parametrize("step", [3600, -3600])
@@ -61,6 +66,36 @@ def test_a_driver_that_ended_on_a_full_disk_is_told_as_such(tmp_path: Path, monk
     assert "administrator" in why(tmp_path, 1)
 
 
+async def test_a_driver_s_end_is_told_while_an_engine_that_was_lost_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[asyncio.Event] = []
+
+    async def ensure(*_: object, **__: object) -> None:
+        begun.append(asyncio.Event())
+        if len(begun) > 1:
+            await begun[-1].wait()
+
+    def launch(_spec: object, directory: Path, *_: object) -> subprocess.Popen[bytes]:
+        directory.mkdir()
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
+
+    monkeypatch.setattr(EngineClient, "ensure", ensure)
+    monkeypatch.setattr(EngineClient, "alive", lambda _: False)
+    monkeypatch.setattr(driver, "launch", launch)
+    backend, told = LocalBackend(tmp_path, {"main": SHAPE}), list[Driver]()
+    await backend.open(told.append)
+    try:
+        await backend.start(SPEC)
+        await eventually(lambda: len(begun) > 1, "the engine is started again")
+        (running,) = backend._drivers.values()
+        running.identity.send(signal.SIGKILL)
+        await eventually(lambda: told, "the service hears of the driver's end")
+        assert [(each.cluster, each.alive) for each in told] == [("c-1", False)]
+    finally:
+        await backend.close()
+
+
 async def test_a_driver_whose_start_cannot_be_noted_is_not_left_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +104,7 @@ async def test_a_driver_whose_start_cannot_be_noted_is_not_left_running(
     (tmp_path / "b" / "drivers").mkdir(parents=True)
     started = []
 
-    def launch(_spec: object, directory: Path, _engine: object) -> subprocess.Popen[bytes]:
+    def launch(_spec: object, directory: Path, *_: object) -> subprocess.Popen[bytes]:
         directory.mkdir()
         started.append(subprocess.Popen([sys.executable, "-c", f"import time; time.sleep(99)  # {tmp_path}"]))
         return started[0]
@@ -77,11 +112,10 @@ async def test_a_driver_whose_start_cannot_be_noted_is_not_left_running(
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(backend, "_launch", launch)
+    monkeypatch.setattr(driver, "launch", launch)
     monkeypatch.setattr(Path, "write_bytes", full)
-    spec = DriverSpec("c-1", 1, "alice", "main", "main", "ws://localhost/", "a", "b", SHAPE, {}, 60.0)
     with pytest.raises(StartFailed, match=r"No space left on device.*administrator"):
-        await backend.start(spec)
+        await backend.start(SPEC)
     assert started[0].returncode is not None
     assert str(tmp_path) not in command_lines()
     assert list((tmp_path / "b" / "drivers").iterdir()) == []

@@ -1,7 +1,7 @@
 """`LocalBackend`: drivers as processes of this machine, executors from a Spark standalone master and worker.
 
 In its directory, which only its user can read: the engine's files, and `drivers/`, with a directory for each start of
-a cluster: `state.json` (its process, for the next service to adopt), `config.json`, `driver.log`, scratch, warehouse.
+a cluster.
 """
 
 from __future__ import annotations
@@ -9,32 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-from emberhub.wire.driver import (
-    ENV_AGENT_TOKEN,
-    ENV_CONFIG,
-    ENV_CONNECT_TOKEN,
-    ENV_MARK,
-    ENV_SPARK_SECRET,
-    FILE_APPLICATION,
-    DriverConfig,
-    mark,
-)
+from emberhub.wire.driver import FILE_APPLICATION
 from emberhub.wire.resources import Resources
 
 from ..backend import Driver, DriverSpec, StartFailed
+from . import driver
 from .engine import EngineClient
-from .environment import for_driver
-from .processes import Identity, clear, marked, sweep
+from .processes import clear, marked, sweep
 from .reasons import why
 
 log = logging.getLogger("emberhub.local")
@@ -44,31 +30,6 @@ LOOK = 0.25
 EXECUTORS_LEAVE = 10.0
 """Seconds that the executors of a driver that has ended may take to end by themselves."""
 STOP_GRACE = 5.0
-
-
-class _State(msgspec.Struct):
-    """`state.json`."""
-
-    cluster: str
-    generation: int
-    pid: int
-    started: float
-
-
-@dataclass
-class _Running:
-    """One driver that runs."""
-
-    cluster: str
-    generation: int
-    directory: Path
-    identity: Identity
-    child: subprocess.Popen[bytes] | None = None
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    burial: asyncio.Task[None] | None = None
-
-    def ended(self) -> bool:
-        return self.child.poll() is not None if self.child is not None else not self.identity.alive()
 
 
 class LocalBackend:
@@ -82,7 +43,8 @@ class LocalBackend:
         """`pools` holds exactly one pool: what all executors together may use. Raises ValueError otherwise."""
         self._pool = _only(pools)
         self._directory = directory.absolute()
-        self._drivers: dict[str, _Running] = {}
+        self._drivers_in = self._directory / "drivers"
+        self._drivers: dict[str, driver.Running] = {}
         self._on_exit: Callable[[Driver], None] | None = None
         self._engine: EngineClient | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -92,12 +54,12 @@ class LocalBackend:
         self._on_exit = on_exit
         self._directory.mkdir(parents=True, exist_ok=True)
         self._directory.chmod(0o700)
-        (self._directory / "drivers").mkdir(mode=0o700, exist_ok=True)
+        self._drivers_in.mkdir(mode=0o700, exist_ok=True)
         if self._engine is None:
             self._engine = EngineClient(self._directory, self.abandoned_after)
         await self._engine.hold()
         try:
-            remembered = any(Identity(state.pid, state.started).alive() for _, state in self._left() if state)
+            remembered = any(each.identity.alive() for _, each in driver.left(self._drivers_in) if each)
             await self._engine.ensure(self._pool, remembered=remembered)
             await self._adopt()
         except BaseException:
@@ -114,23 +76,7 @@ class LocalBackend:
             if running.generation == spec.generation and not running.ended():
                 return
             await self.stop(spec.cluster, STOP_GRACE)
-        directory = self._directory / "drivers" / mark(spec.cluster, spec.generation)
-        child = None
-        try:
-            child = self._launch(spec, directory, engine)
-            identity = Identity.of(child.pid) or Identity(child.pid, 0.0)
-            state = _State(spec.cluster, spec.generation, child.pid, identity.started)
-            (directory / "state.json").write_bytes(msgspec.json.encode(state))
-        except OSError as error:
-            if child is not None:
-                # A driver that the next service could not find must not be.
-                child.kill()
-                child.wait()
-            shutil.rmtree(directory, ignore_errors=True)
-            raise StartFailed(
-                f"The Spark driver could not be started: {error.strerror or error}. Tell your administrator."
-            ) from error
-        self._drivers[spec.cluster] = _Running(spec.cluster, spec.generation, directory, identity, child)
+        self._drivers[spec.cluster] = driver.start(spec, self._drivers_in, engine, tuned=self.tuned)
 
     async def stop(self, cluster: str, grace: float) -> None:
         running = self._drivers.get(cluster)
@@ -140,7 +86,7 @@ class LocalBackend:
         try:
             await asyncio.wait_for(running.gone.wait(), grace)
         except TimeoutError:
-            for process in await asyncio.to_thread(marked, mark(running.cluster, running.generation)):
+            for process in await asyncio.to_thread(marked, running.mark):
                 with contextlib.suppress(Exception):
                     process.kill()
             await running.gone.wait()
@@ -177,77 +123,38 @@ class LocalBackend:
 
     # --- drivers -------------------------------------------------------------------------------------------------
 
-    def _launch(self, spec: DriverSpec, directory: Path, engine: EngineClient) -> subprocess.Popen[bytes]:
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(mode=0o700)
-        config = DriverConfig(
-            cluster=spec.cluster,
-            generation=spec.generation,
-            user=spec.user,
-            name=spec.name,
-            agent_url=spec.agent_url,
-            master=engine.master,
-            executor=spec.executor,
-            directory=str(directory),
-            conf=spec.conf,
-            lease=spec.lease,
-            tuned=self.tuned,
-        )
-        path = directory / "config.json"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(config))
-        with (directory / "driver.log").open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "emberhub_driver"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-                env=for_driver()
-                | {
-                    ENV_CONFIG: str(path),
-                    ENV_AGENT_TOKEN: spec.agent_token,
-                    ENV_CONNECT_TOKEN: spec.connect_token,
-                    ENV_SPARK_SECRET: engine.secret(),
-                    ENV_MARK: mark(spec.cluster, spec.generation),
-                },
-                start_new_session=True,
-            )
-
-    def _left(self) -> list[tuple[Path, _State | None]]:
-        """The drivers' directories, and what is noted in each; None where nothing is."""
-        found: list[tuple[Path, _State | None]] = []
-        for directory in sorted((self._directory / "drivers").iterdir()):
-            try:
-                found.append((directory, msgspec.json.decode((directory / "state.json").read_bytes(), type=_State)))
-            except (OSError, msgspec.MsgspecError):
-                # A service died between making the directory and noting the process.
-                found.append((directory, None))
-        return found
-
     async def _adopt(self) -> None:
         """Find the drivers that an earlier service left, and clear up after those that have ended since."""
-        for directory, state in self._left():
-            if state is None:
+        for directory, found in driver.left(self._drivers_in):
+            if found is None:
                 await clear(directory.name, patience=0)
                 self._remove(directory)
                 continue
-            known = self._drivers.get(state.cluster)
-            if known is not None and known.generation == state.generation:
+            known = self._drivers.get(found.cluster)
+            if known is not None and known.generation == found.generation:
                 continue
-            identity = Identity(state.pid, state.started)
-            if identity.alive():
-                self._drivers[state.cluster] = _Running(state.cluster, state.generation, directory, identity)
+            if found.identity.alive():
+                self._drivers[found.cluster] = found
             else:
                 await clear(directory.name, patience=EXECUTORS_LEAVE)
                 self._remove(directory)
 
     async def _watch(self, engine: EngineClient) -> None:
+        """A driver's end is noticed while an engine that was lost is started again, which takes seconds."""
+        async with asyncio.TaskGroup() as watchers:
+            watchers.create_task(self._watch_drivers())
+            watchers.create_task(self._watch_engine(engine))
+
+    async def _watch_drivers(self) -> None:
         while True:
             await asyncio.sleep(LOOK)
             for running in list(self._drivers.values()):
                 if running.burial is None and running.ended():
                     running.burial = asyncio.create_task(self._bury(running))
+
+    async def _watch_engine(self, engine: EngineClient) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
             if not engine.alive():
                 log.warning("Spark's master and worker are gone; starting them again")
                 try:
@@ -255,17 +162,17 @@ class LocalBackend:
                 except (StartFailed, OSError) as error:
                     log.error("%s", error)
 
-    async def _bury(self, running: _Running) -> None:
+    async def _bury(self, running: driver.Running) -> None:
         """A driver has ended: see its executors gone, remove its files, tell the service."""
         status = running.child.returncode if running.child is not None else None
-        await clear(mark(running.cluster, running.generation), EXECUTORS_LEAVE)
+        await clear(running.mark, EXECUTORS_LEAVE)
         message = await asyncio.to_thread(why, running.directory, status)
         await asyncio.to_thread(self._remove, running.directory)
         if self._drivers.get(running.cluster) is running:
             del self._drivers[running.cluster]
         log.info("driver of %s ended: %s", running.cluster, message)
         running.gone.set()
-        sweeping = asyncio.create_task(sweep(mark(running.cluster, running.generation)))
+        sweeping = asyncio.create_task(sweep(running.mark))
         self._sweeps.add(sweeping)
         sweeping.add_done_callback(self._sweeps.discard)
         if self._on_exit is not None:
