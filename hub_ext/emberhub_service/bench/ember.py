@@ -178,6 +178,15 @@ async def warmed(plan: Plan, used: Collection[str] = ()) -> str:
     return ""
 
 
+async def rested(plan: Plan) -> None:
+    """Wait until no executor is left. Raises EmberhubError."""
+    deadline = asyncio.get_running_loop().time() + START_TIMEOUT
+    while left := await asyncio.to_thread(memory.executors, plan.directory):
+        if asyncio.get_running_loop().time() > deadline:
+            raise EmberhubError(f"{left} idle executors were not given back; see {plan.directory}/service.log")
+        await asyncio.sleep(0.5)
+
+
 async def answers(url: str, service: asyncio.subprocess.Process, log: Path) -> None:
     """Wait until a process answers at an address. Raises EmberhubError if it ends before, or takes too long."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -20,7 +20,7 @@ from emberhub_spawner.local.engine import EngineClient
 from ..commands import leftovers
 from . import events, probes
 from .acquisition import Answer, Move, Order
-from .ember import warmed
+from .ember import rested, warmed
 from .places import place
 from .plans import HOST, SHAPE, Access, Plan, event_log, marked, opened
 
@@ -47,6 +47,8 @@ class Starts(msgspec.Struct):
 
 UNTUNED, LOCAL = "Spark, untuned, 0 to 1 executor", "Spark, local[2]"
 COLD, CLAIMED, AGAIN = "Emberhub, cold", "Emberhub, warm driver", "Emberhub, cluster found again"
+RESTED = "Emberhub, cluster without an executor"
+WAITS = "a job waits for an executor, "
 
 
 async def _at_once() -> None:
@@ -73,6 +75,7 @@ class Bench:
             await self._without()
             await self._new_and_found_again()
             await self._taken_over()
+            await self._rested()
             await self._executors(sizes)
         return self._found
 
@@ -131,6 +134,20 @@ class Bench:
             await self._warm(CLAIMED, _ending(probes.EMBER_WARM, probes.STOP), mine, self._names, ready)
         self._waited(CLAIMED, plan.events)
 
+    async def _rested(self) -> None:
+        """Emberhub: a cluster that runs, and whose executors have gone for want of work."""
+        plan = Plan("ember", "tuned", 1, EXECUTORS, 0, self._root / "rested")
+
+        async def ready() -> None:
+            await rested(plan)
+
+        async with _opened(plan) as access:
+            (mine,) = (one.environment for one in access.values())
+            await self._warm(RESTED, _ending(probes.EMBER_WARM, probes.LEAVE), mine, ["main"] * len(self._names), ready)
+        (application,) = events.read(plan.events, 0.0)
+        waits = [end - start for start, end in application.waits()][-self._repeat :]
+        self._note(self._found.waiting, RESTED, waits, WAITS)
+
     async def _fresh(self, name: str, program: str, each: Sequence[Mapping[str, str]], ready: Ready = _at_once) -> None:
         """Starts in kernels of their own, one for each of these environments."""
         seconds = []
@@ -156,7 +173,7 @@ class Bench:
         """How long each application that ran anything waited for an executor, by Spark's own events."""
         worked = [application for application in events.read(logs, 0.0) if application.jobs]
         seconds = [events.longest(each.waits()) for each in worked]
-        self._note(self._found.waiting, name, seconds, "a job waits for an executor, ")
+        self._note(self._found.waiting, name, seconds, WAITS)
 
     async def _executors(self, sizes: Sequence[int]) -> None:
         """Executors that come and go, and blocks that move."""

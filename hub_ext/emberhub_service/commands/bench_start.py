@@ -25,7 +25,7 @@ def configure(subjects: Any) -> None:
         "start",
         help="seconds to a first result, of an executor's coming and going, and of moving its cache",
         description="Starts with Emberhub and without, in fresh and in warm kernels, one after the other; then how "
-        "executors come and go, and how cached blocks move. About 5 minutes on 2 cores that have nothing else to do.",
+        "executors come and go, and how cached blocks move. About 8 minutes on 2 cores that have nothing else to do.",
     )
     parser.add_argument("--repeat", type=executors, default=REPEAT, help="times each is measured (default: 5)")
     parser.add_argument(
