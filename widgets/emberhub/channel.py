@@ -115,9 +115,10 @@ class Following(grpc.Channel):  # type: ignore[misc]
             self._doubt = code in _LOST and (name not in calls.ANSWERS or request.operation_id in self._executing)
             if name not in calls.ANSWERS and code in (None, grpc.StatusCode.OK):
                 self._memory.note(name, request)
-            if name == "ExecutePlan" and code is grpc.StatusCode.OK and not calls.tells_its_end(request):
+            once = name == "ExecutePlan" and not calls.tells_its_end(request)
+            if once and code is grpc.StatusCode.OK:
                 self.complete(request.operation_id)
-            if calls.forgets(name, request):
+            if once or calls.forgets(name, request):
                 self._executing.pop(request.operation_id, None)
         if self.operations is not None and code is None and calls.forgets(name, request):
             self.operations.over(request.operation_id)
