@@ -86,6 +86,47 @@ def test_tables_made_in_sql_are_told_unless_they_were_dropped(
     assert f"Not kept: {lost}." in capsys.readouterr().err
 
 
+ZONE = "SET TIME ZONE 'America/Los_Angeles'"
+SET = "SET spark.sql.ansi.enabled = true"
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        (["-- bright ones\nCREATE OR REPLACE TEMP VIEW bright AS SELECT 1"], None),
+        (["/* what we\nagreed */ -- on\n SET spark.sql.ansi.enabled = true;"], None),
+        ([SET, ZONE, "RESET spark.sql.ansi.enabled"], [ZONE]),
+        ([ZONE, SET, "reset `spark.sql.session.timeZone`;"], [SET]),
+        ([SET, ZONE, "RESET"], []),
+        ([ZONE, "SET spark.sql.session.timeZone = UTC"], ["SET spark.sql.session.timeZone = UTC"]),
+    ],
+)
+def test_what_was_set_in_sql_and_still_holds_is_set_again(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], given: list[str], again: list[str] | None
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    for statement in given:
+        spark.sql(statement)
+    park(service, first, second)
+    assert spark.conf.get("spark.sql.ansi.enabled") is not None
+    assert second.statements == (given if again is None else again)
+
+
+def test_of_a_setting_that_was_set_in_sql_and_then_in_python_the_later_holds(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    spark.sql(ZONE)
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    spark.sql("RESET spark.sql.ansi.enabled")
+    park(service, first, second)
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert second.statements == [] and "spark.sql.ansi.enabled" not in second.settings
+
+
 def asked_after(service: FakeService) -> int:
     return sum(asked.path.endswith("clusters/c-1") for asked in service.asked)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import emberhub
+import grpc
 import pytest
 from emberhub.session import drop
 from pyspark.sql.connect.client.retries import Retrying
@@ -95,6 +97,49 @@ def test_a_driver_that_does_not_answer_is_asked_about_without_a_pause(
     park(service, first, second)
     assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
     assert second.calls > 0
+
+
+def test_stopped_while_it_is_set_up_again_a_session_is_set_up_whole_by_the_next_query(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    for name in ("stars", "cells"):
+        spark.range(5).createOrReplaceTempView(name)
+    park(service, first, second)
+    go_on, pauses = threading.Event(), list[int]()
+
+    def press_stop(_: grpc.ServicerContext) -> None:
+        pauses.append(len(tried))
+        _thread.interrupt_main()
+        go_on.wait(60)
+
+    second.as_made = {"cells": press_stop}
+    tried = the_pauses_of(spark)
+    with pytest.raises(KeyboardInterrupt):
+        spark.range(3).collect()
+    go_on.set()
+    assert "not set again yet" in capsys.readouterr().err
+    assert len(tried) == pauses[0], "nothing was to be cancelled"
+    assert spark.conf.get("spark.sql.ansi.enabled") == "false"
+    assert "Kept: settings; temporary views stars, cells. (" in capsys.readouterr().err
+    assert second.settings["spark.sql.shuffle.partitions"] == "12"
+    assert min(second.patience) > 1e9, "a view may wait for its turn on the pool"
+
+
+def test_where_its_driver_ends_while_a_session_is_set_up_again_the_next_query_finds_another(
+    service: FakeService, drivers: tuple[FakeDriver, FakeDriver], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = drivers
+    spark = a_session(service, first)
+    spark.range(5).createOrReplaceTempView("stars")
+    park(service, first, second)
+    second.as_made = {"stars": lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "it ends")}
+    with pytest.raises(emberhub.ClusterFailed, match=r"set again on it \(unavailable\): run this again"):
+        spark.conf.get("spark.sql.shuffle.partitions")
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "12"
+    assert "Kept: settings; temporary views stars. (" in capsys.readouterr().err
 
 
 def test_closing_a_session_brings_no_cluster_back(service: FakeService, drivers: tuple[FakeDriver, FakeDriver]) -> None:

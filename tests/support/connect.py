@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -56,6 +56,12 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         self.refused_views: set[str] = set()
         self.needs: dict[str, str] = {}
         """Views that can be made only where another one is."""
+        self.as_made: dict[str, Callable[[grpc.ServicerContext], object]] = {}
+        """What happens as each of these views is made, once."""
+        self.statements: list[str] = []
+        """SQL that came."""
+        self.patience: list[float] = []
+        """Seconds that whoever asked for each plan waits for its end; some 10^18 where that is for ever."""
         self.tables: set[str] = set()
         self.databases: list[str] = []
         """Those that were made the current one."""
@@ -85,7 +91,7 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
     def _common(self, request: Any, context: grpc.ServicerContext) -> dict[str, str]:
         if dict(context.invocation_metadata()).get("authorization") != f"Bearer {self.token}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "this is not the token")
-        if request.client_observed_server_side_session_id not in {"", self.id}:
+        if getattr(request, "client_observed_server_side_session_id", "") not in {"", self.id}:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this is another server")
         self.calls += 1
         return {"session_id": request.session_id, "server_side_session_id": self.id}
@@ -118,6 +124,11 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
         view = request.plan.command.create_dataframe_view.name
         if view in self.refused_views or self.needs.get(view, view) not in {view, *self.views}:
             context.abort(grpc.StatusCode.INTERNAL, "there is no such table")
+        self.patience.append(context.time_remaining())
+        if happens := self.as_made.pop(view, None):
+            happens(context)
+        if request.plan.command.HasField("sql_command"):
+            self.statements.append(request.plan.command.sql_command.input.sql.query)
         self.views.append(view)
         if database := request.plan.root.catalog.set_current_database.db_name:
             self.databases.append(database)
@@ -142,6 +153,12 @@ class FakeDriver(base_pb2_grpc.SparkConnectServiceServicer):
     def Interrupt(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._cancel(request.operation_id)
         return base_pb2.InterruptResponse(**self._common(request, context), interrupted_ids=[request.operation_id])
+
+    def ReleaseSession(self, request: Any, context: Any) -> Any:  # noqa: N802
+        answer = base_pb2.ReleaseSessionResponse(**self._common(request, context))
+        self.settings.clear()
+        self.views.clear()
+        return answer
 
     def _cancel(self, operation: str) -> None:
         if operation in self.running:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import grpc
+from pyspark.sql.connect.proto import base_pb2
 
 from . import calls
 from .errors import ClusterFailed
@@ -34,8 +35,10 @@ class Move(NamedTuple):
 
     to: rest.Connection
     generation: int
+    tell: Callable[[str], None]
+    """Called with what is being done on the way."""
     done: Callable[[str], None]
-    """Called when it is there, with what it kept."""
+    """Called when it is there, with what it kept, or why it is not."""
 
 
 class Watcher(Protocol):
@@ -123,6 +126,11 @@ class Following(grpc.Channel):  # type: ignore[misc]
         if self.operations is not None and code is None and calls.forgets(name, request):
             self.operations.over(request.operation_id)
 
+    def executes(self, operation: str) -> bool:
+        """Whether a driver was asked for this operation, and may still be at it."""
+        with self._lock:
+            return operation in self._executing
+
     def complete(self, operation: str) -> None:
         """The whole answer of this operation is here, by whichever call it came."""
         with self._lock:
@@ -143,17 +151,33 @@ class Following(grpc.Channel):  # type: ignore[misc]
         return self._calls == 0 and time.monotonic() - self._quiet_since > PAUSE
 
     def _look(self) -> None:
+        self._doubt = True  # until this has come to its end
         move = self._resume(self.generation)
+        if move is not None:
+            self._go_on(move)
         self._doubt, self._quiet_since = False, time.monotonic()
-        if move is None:
-            return
-        old, self.present, self.generation = self.present, self._open_channel(move.to), move.generation
+
+    def _go_on(self, move: Move) -> None:
+        """Whatever happens on the way, the session is either there with all that could be kept, or where it was."""
+        present = self._open_channel(move.to)
+        try:
+            kept = self._memory.restore(present, move.tell)
+        except BaseException as error:
+            present.close()
+            move.done("Its settings and views are not set again yet: the next query begins with that.")
+            if isinstance(error, grpc.RpcError):
+                raise ClusterFailed(
+                    "The driver stopped answering while settings and views were set again on it"
+                    f" ({error.code().name.lower()}): run this again"
+                ) from error
+            raise
+        old, self.present, self.generation = self.present, present, move.generation
         # Elsewhere: it ends calls that nobody reads any more, waits until they are told, and to be told takes our lock.
         threading.Thread(target=old.close, name="emberhub-close", daemon=True).start()
         client = self.client() if self.client is not None else None
         if client is not None:
             client._server_session_id = None
-        move.done(self._memory.restore(self.present))
+        move.done(kept)
 
     # --- what a channel does -------------------------------------------------------------------------------------
 
@@ -198,6 +222,9 @@ class _Call:
 
     def __call__(self, request: Any, **options: Any) -> Any:
         following, name = self._following, self._name
+        if name == "Interrupt" and request.operation_id and not following.executes(request.operation_id):
+            # As of one that waited for its driver to come back. PySpark would try for long to reach the one before.
+            return base_pb2.InterruptResponse(session_id=request.session_id)
         watcher = following.watcher if name in calls.ANSWERS else None
         if name == "ExecutePlan" and following.operations is not None:
             following.operations.begins(request.operation_id)

@@ -160,10 +160,16 @@ class Cluster:
         if ended:
             self._start_again(line)
         seen = self._until_ready(_TIMEOUT, line)
-        back = f"Cluster {self.name} is back. {seen.restarted}".rstrip()
+        here = f"Cluster {self.name} is back"
+        back = f"{here}. {seen.restarted}".rstrip()
         from .channel import Move  # noqa: PLC0415 (needs Spark's client, which a session has loaded)
 
-        return Move(self._connection(), seen.generation, lambda kept: line.done(f"{back} {kept}"))
+        return Move(
+            self._connection(),
+            seen.generation,
+            lambda doing: line.say(f"{here}: {doing}"),
+            lambda kept: line.done(f"{back} {kept}"),
+        )
 
     def _start_again(self, line: Progress) -> None:
         line.say(f"Cluster {self.name} was parked: starting it again")
