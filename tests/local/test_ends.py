@@ -19,6 +19,7 @@ from emberhub.wire.driver import ENV_AGENT_TOKEN, ENV_CONFIG, ENV_CONNECT_TOKEN,
 from emberhub_driver import __main__ as main
 from emberhub_spawner.backend import Driver, DriverSpec, StartFailed
 from emberhub_spawner.local import LocalBackend, driver
+from emberhub_spawner.local import backend as backend_module
 from emberhub_spawner.local.engine import EngineClient
 from emberhub_spawner.local.processes import Identity
 from emberhub_spawner.local.reasons import why
@@ -135,3 +136,41 @@ def test_a_driver_that_cannot_write_leaves_the_reason_where_it_can(
         monkeypatch.setenv(name, value)
     assert main.main() == 1
     assert (tmp_path / FILE_REASON).read_text() == "No space left on device (spark.properties)"
+
+
+async def test_a_fault_while_an_end_is_looked_for_or_cleared_up_after_is_not_the_last_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [OSError(errno.EMFILE, os.strerror(errno.EMFILE)) for _ in range(3)]
+    ended, clear = driver.Running.ended, backend_module.clear
+
+    def looked_at(running: driver.Running) -> bool:
+        if len(faults) > 1:
+            raise faults.pop()
+        return ended(running)
+
+    async def cleared(mark: str, patience: float) -> None:
+        if faults:
+            raise faults.pop()
+        await clear(mark, patience)
+
+    async def ensure(*_: object, **__: object) -> None: ...
+
+    def launch(_spec: object, directory: Path, *_: object) -> subprocess.Popen[bytes]:
+        directory.mkdir()
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
+
+    monkeypatch.setattr(backend_module, "AFTER_FAILURE", 0.01)
+    monkeypatch.setattr(EngineClient, "ensure", ensure)
+    monkeypatch.setattr(EngineClient, "alive", lambda _: True)
+    monkeypatch.setattr(driver, "launch", launch)
+    backend, told = LocalBackend(tmp_path, {"main": SHAPE}), list[Driver]()
+    await backend.open(told.append)
+    try:
+        await backend.start(SPEC)
+        monkeypatch.setattr(driver.Running, "ended", looked_at)
+        monkeypatch.setattr(backend_module, "clear", cleared)
+        await asyncio.wait_for(backend.stop("c-1", 5.0), 30)
+        assert faults == [] and [each.alive for each in told] == [False]
+    finally:
+        await backend.close()

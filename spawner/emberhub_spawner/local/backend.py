@@ -11,7 +11,7 @@ import contextlib
 import logging
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from emberhub.wire.driver import FILE_APPLICATION
@@ -30,6 +30,8 @@ LOOK = 0.25
 EXECUTORS_LEAVE = 10.0
 """Seconds that the executors of a driver that has ended may take to end by themselves."""
 STOP_GRACE = 5.0
+AFTER_FAILURE = 1.0
+"""Seconds before another try of what must not be given up."""
 
 
 class LocalBackend:
@@ -141,33 +143,31 @@ class LocalBackend:
 
     async def _watch(self, engine: EngineClient) -> None:
         """A driver's end is noticed while an engine that was lost is started again, which takes seconds."""
-        async with asyncio.TaskGroup() as watchers:
-            watchers.create_task(self._watch_drivers())
-            watchers.create_task(self._watch_engine(engine))
+        await asyncio.gather(_for_ever(self._look_at_drivers), _for_ever(lambda: self._look_at_engine(engine)))
 
-    async def _watch_drivers(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK)
-            for running in list(self._drivers.values()):
-                if running.burial is None and running.ended():
-                    running.burial = asyncio.create_task(self._bury(running))
+    async def _look_at_drivers(self) -> None:
+        for running in list(self._drivers.values()):
+            if running.burial is None and running.ended():
+                running.burial = asyncio.create_task(self._bury(running))
 
-    async def _watch_engine(self, engine: EngineClient) -> None:
-        while True:
-            await asyncio.sleep(LOOK)
-            if not engine.alive():
-                log.warning("Spark's master and worker are gone; starting them again")
-                try:
-                    await engine.ensure(self._pool, remembered=True)
-                except (StartFailed, OSError) as error:
-                    log.error("%s", error)
+    async def _look_at_engine(self, engine: EngineClient) -> None:
+        if not engine.alive():
+            log.warning("Spark's master and worker are gone; starting them again")
+            try:
+                await engine.ensure(self._pool, remembered=True)
+            except (StartFailed, OSError) as error:
+                log.error("%s", error)
 
     async def _bury(self, running: driver.Running) -> None:
         """A driver has ended: see its executors gone, remove its files, tell the service."""
-        status = running.child.returncode if running.child is not None else None
-        await clear(running.mark, EXECUTORS_LEAVE)
-        message = await asyncio.to_thread(why, running.directory, status)
-        await asyncio.to_thread(self._remove, running.directory)
+        while True:
+            try:
+                message = await self._clear_up(running)
+                break
+            except Exception:
+                # As where the machine has no descriptors left. Whoever stops the driver waits for this.
+                log.exception("what the driver of %s left is not cleared up yet", running.cluster)
+                await asyncio.sleep(AFTER_FAILURE)
         if self._drivers.get(running.cluster) is running:
             del self._drivers[running.cluster]
         log.info("driver of %s ended: %s", running.cluster, message)
@@ -177,6 +177,14 @@ class LocalBackend:
         sweeping.add_done_callback(self._sweeps.discard)
         if self._on_exit is not None:
             self._on_exit(Driver(running.cluster, running.generation, alive=False, message=message))
+
+    async def _clear_up(self, running: driver.Running) -> str:
+        """After a driver; returns why it ended."""
+        status = running.child.returncode if running.child is not None else None
+        await clear(running.mark, EXECUTORS_LEAVE)
+        message = await asyncio.to_thread(why, running.directory, status)
+        await asyncio.to_thread(self._remove, running.directory)
+        return message
 
     def _remove(self, directory: Path) -> None:
         """Remove a driver's files, and what its executors left in the worker's directory."""
@@ -198,6 +206,17 @@ class LocalBackend:
         if self._engine is None or self._watcher is None:
             raise StartFailed("The service is still starting; try again in a moment.")
         return self._engine
+
+
+async def _for_ever(look: Callable[[], Awaitable[None]]) -> None:
+    """Look again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(LOOK)
+        try:
+            await look()
+        except Exception:
+            log.exception("this look failed; the next may do better")
+            await asyncio.sleep(AFTER_FAILURE)
 
 
 def _only(pools: dict[str, Resources]) -> Resources:
