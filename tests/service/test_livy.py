@@ -120,3 +120,18 @@ async def test_a_restart_of_the_service_loses_no_session(site):
         request = second.call("GET", f"livy/sessions/{number}/statements/0")
         read, _ = await answered(driver, request, livy.Read, done)
         assert read.json["output"]["data"] == {"text/plain": "1"}
+
+
+async def test_what_another_driver_says_is_nobody_s_answer(running):
+    number = await a_session(running)
+    _, driver = await running.start()
+    theirs, other = await running.start("bob")
+    waiting = asyncio.ensure_future(running.call("GET", f"livy/sessions/{number}"))
+    question = await asked(driver, livy.Show)
+    forged = livy.SessionDocument("dead", ("forged",))
+    await other.say(agent.Answer(question.number, msgspec.Raw(msgspec.json.encode(forged)), 200))
+    await other.work(wanted=1)
+    await running.until(theirs, lambda c: c["running"], who="bob")
+    assert not waiting.done()
+    await driver.say(agent.Answer(question.number, msgspec.Raw(msgspec.json.encode(IDLE)), 200))
+    assert (await waiting).json["log"] == ["a line"]

@@ -89,7 +89,7 @@ class Agents:
                 if defer(live, executor, self.state.site.rules.deferral, now):
                     log.info("cluster %s keeps executor %s a little longer: %s", live.record.id, executor, reason)
             case agent.Answer():
-                self.questions.take(message)
+                self.questions.take(live.record.id, message)
                 return
             case agent.Farewell(reason=reason):
                 live.farewell = reason

@@ -22,7 +22,8 @@ class Questions:
     def __init__(self, state: State) -> None:
         self._state = state
         self._numbers = itertools.count(1)
-        self._open: dict[int, asyncio.Future[agent.Answer]] = {}
+        self._open: dict[tuple[str, int], asyncio.Future[agent.Answer]] = {}
+        """By cluster and number: what one driver says is nobody else's answer."""
 
     async def ask(self, cluster: str, session: int, about: livy.AnyAsk) -> bytes:
         """A driver's answer, as JSON. Raises RequestRefused: 503 if it was not asked, or may be asked again; 409 where
@@ -39,7 +40,7 @@ class Questions:
             await self._state.wait(cluster, version, left)
         number = next(self._numbers)
         answer: asyncio.Future[agent.Answer] = asyncio.get_running_loop().create_future()
-        self._open[number] = answer
+        self._open[cluster, number] = answer
         live.link.send(agent.Question(number, session, about))
         try:
             answered = await asyncio.wait_for(answer, PATIENCE)
@@ -50,14 +51,14 @@ class Questions:
                 ) from None
             raise RequestRefused(_AWAY, 503) from None
         finally:
-            del self._open[number]
+            del self._open[cluster, number]
         body = bytes(answered.body)
         if answered.status >= 400:
             raise RequestRefused(msgspec.json.decode(body, type=str), answered.status)
         return body
 
-    def take(self, answer: agent.Answer) -> None:
-        """A driver has answered."""
-        waiting = self._open.get(answer.number)
+    def take(self, cluster: str, answer: agent.Answer) -> None:
+        """A cluster's driver has answered."""
+        waiting = self._open.get((cluster, answer.number))
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
