@@ -79,6 +79,7 @@ class Session:
         """Statements whose results are no longer kept; they are the first."""
         self._sizes: dict[int, int] = {}
         self._running: int | None = None
+        self._deleted = False
         self._process = start(number, self)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
@@ -142,6 +143,18 @@ class Session:
             self.note(reason)
             self._process.end()
 
+    def delete(self) -> None:
+        """End it, as its user wished, and then keep nothing of it but that it was there."""
+        self._deleted = True
+        self.close(_CLOSED)
+        if self.state in ("dead", "error"):
+            self._drop()
+
+    def _drop(self) -> None:
+        self._log.clear()
+        self._statements.clear()
+        self._sizes.clear()
+
     @property
     def busy(self) -> bool:
         """Whether a statement runs."""
@@ -177,6 +190,8 @@ class Session:
             if statement.state not in livy.ENDED:
                 self._settle(statement.id, "error", lost)
         self._running, self._kinds = None, {}
+        if self._deleted:
+            self._drop()
 
     # --- order -------------------------------------------------------------------------------------------------------
 
@@ -256,7 +271,7 @@ _DOES: dict[type[livy.Ask], Callable[[Session, Any], object]] = {
     livy.Read: lambda session, about: session.read(about.statement),
     livy.List: lambda session, about: session.list(about.start, about.size),
     livy.Cancel: lambda session, about: session.cancel(about.statement),
-    livy.Close: lambda session, _: session.close(_CLOSED),
+    livy.Close: lambda session, _: session.delete(),
 }
 """What each question does."""
 

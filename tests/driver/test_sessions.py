@@ -179,3 +179,21 @@ def test_what_there_is_not_is_refused_with_a_sentence(driver: Driver) -> None:
     for _ in range(100):
         driver.ask(livy.Run("waits"), status=201)
     assert "wait already" in driver.ask(livy.Run("too many"), status=400)
+
+
+@pytest.mark.parametrize("ended", ["before", "after"])
+def test_of_a_session_that_its_user_deleted_nothing_is_kept(driver: Driver, ended: str) -> None:
+    interpreter = driver.begin()
+    driver.ask(livy.Run("a"), status=201)
+    interpreter.listener.hear(done(0, "x" * 1000))
+    if ended == "before":
+        interpreter.listener.ended("It has ended.")
+    driver.ask(livy.Close())
+    assert driver.ask(livy.Close()) is None
+    if ended == "after":
+        assert driver.state() == "shutting_down"
+        interpreter.listener.ended("It has ended.")
+    shown = driver.ask(livy.Show())
+    assert (shown["state"], shown["log"]) == ("dead", [])
+    assert driver.ask(livy.List()) == {"total_statements": 0, "statements": []}
+    assert list(driver.interpreters) == [1], "a late question starts no interpreter"
