@@ -1,14 +1,17 @@
 """Spark's own pages behind the hub's login, over a Spark that is a small server."""
 
+import asyncio
 import base64
 import hmac
 import json
+from contextlib import suppress
 
 import pytest
 from emberhub.wire.agent import Endpoint, ShowUi
 from emberhub.wire.driver import ui_key
 from emberhub_spawner.fake import Script
 from tornado.httpserver import HTTPServer
+from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -23,6 +26,7 @@ class Ui(RequestHandler):
 
     async def get(self):
         self.asked.append(self.request)
+        self.request.sent, self.request.over = 0, asyncio.Event()
         self.set_header("Set-Cookie", "spark=1")
         self.set_header("Content-Security-Policy", "script-src 'nonce-1'")
         if self.request.path == "/":
@@ -31,6 +35,13 @@ class Ui(RequestHandler):
             for _ in range(64):
                 self.write(b"x" * (1 << 16))
                 await self.flush()
+        elif self.request.path == "/huge":
+            with suppress(StreamClosedError):
+                while self.request.sent < HUGE:
+                    self.write(b"x" * (1 << 18))
+                    await self.flush()
+                    self.request.sent += 1 << 18
+            self.request.over.set()
         elif self.request.path == "/missing":
             self.send_error(404)
         else:
@@ -146,3 +157,44 @@ async def test_a_cluster_that_does_not_run_or_whose_spark_is_silent_says_so_in_a
         answer = await alice.get(f"clusters/{cluster}/ui/")
         assert answer.code == 409
         assert b"does not run" in answer.body
+
+
+HUGE = 96 << 20
+
+
+async def test_pages_come_no_faster_than_they_are_read(site, ui):
+    endpoint, asked = ui
+    site.script = lambda _: Script(ui=endpoint)
+    received = ahead = 0
+
+    async def read_slowly(chunk):
+        nonlocal received, ahead
+        received += len(chunk)
+        ahead = max(ahead, asked[-1].sent - received)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async with site.service() as running:
+        cluster, _ = await running.start("alice")
+        alice = Browser(running, "alice")
+        await alice.get(f"clusters/{cluster}/ui/huge", streaming_callback=read_slowly)
+    assert received == HUGE
+    assert ahead < HUGE / 2
+
+
+async def test_whoever_leaves_in_the_middle_leaves_nothing_behind(site, ui, caplog):
+    endpoint, asked = ui
+    site.script = lambda _: Script(ui=endpoint)
+
+    async with site.service() as running:
+        cluster, _ = await running.start("alice")
+        lines = [f"GET /services/emberhub/clusters/{cluster}/ui/huge HTTP/1.1", "Host: localhost"]
+        headers = Browser(running, "alice").headers(**{"Sec-Fetch-Mode": "navigate"})
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.service.port)
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        assert (await reader.readline()).endswith(b" 200 OK\r\n")
+        writer.close()
+        await asyncio.wait_for(asked[-1].over.wait(), 30)
+    assert asked[-1].sent == HUGE
+    assert "Traceback" not in caplog.text

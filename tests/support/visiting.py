@@ -24,9 +24,11 @@ class Browser:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         return {"Cookie": cookie, "User-Agent": "test", **more}
 
-    async def get(self, path="", **more):
+    async def get(self, path="", streaming_callback=None, **more):
         headers = self.headers(**{"Sec-Fetch-Mode": "navigate", **more})
-        request = HTTPRequest(self.running.base + path, headers=headers, follow_redirects=False)
+        request = HTTPRequest(
+            self.running.base + path, headers=headers, follow_redirects=False, streaming_callback=streaming_callback
+        )
         return await self.running.http.fetch(request, raise_error=False)
 
     async def open(self):

@@ -6,6 +6,7 @@ they may ask for nothing but themselves, and no window of ours is within their r
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,8 @@ class SparkPages(Page):
     def initialize(self, identity: Identity, uis: SparkUi) -> None:  # type: ignore[override]  # as its route has it
         super().initialize(identity)
         self._uis = uis
+        self._left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when whoever asked has gone away: what is being sent to them then is never said to be sent."""
 
     async def get(self, cluster: str, path: str | None) -> None:
         person = await self._who(cluster)
@@ -85,6 +88,10 @@ class SparkPages(Page):
             and referrer.path.startswith(f"{self.hub_auth.base_url}clusters/{cluster}/ui/")
         )
 
+    def on_connection_close(self) -> None:
+        if not self._left.done():
+            self._left.set_result(None)
+
     def _host(self) -> str:
         """What the browser calls this server."""
         host = self.request.headers.get("X-Forwarded-Host") or self.request.host
@@ -104,9 +111,14 @@ class SparkPages(Page):
             else:
                 self._pass_on(received, where, base)
 
-        def take(chunk: bytes) -> None:
-            self.write(chunk)
-            self.flush().add_done_callback(_consume)
+        async def take(chunk: bytes) -> None:
+            # No faster than it is read. For somebody who has left, nothing is kept of it.
+            if not self._left.done():
+                self.write(chunk)
+                sent = asyncio.ensure_future(self.flush())
+                await asyncio.wait([sent, self._left], return_when=asyncio.FIRST_COMPLETED)
+                if not sent.cancel():
+                    sent.exception()
 
         request = HTTPRequest(
             where + rest,
@@ -122,10 +134,13 @@ class SparkPages(Page):
         try:
             await client.fetch(request, raise_error=False)
         except (OSError, HTTPClientError, StreamClosedError):
+            if self._left.done():
+                return
             raise RequestRefused("Spark's pages do not answer; see whether the cluster still runs.", 502) from None
         finally:
             client.close()
-        self.finish()
+        if not self._left.done():
+            self.finish()
 
     def _pass_on(self, received: HTTPHeaders, where: str, base: str) -> None:
         for name in _ANSWERED:
@@ -146,10 +161,3 @@ class SparkPages(Page):
         host = self._host()
         here = f"http://{host}{base}/ https://{host}{base}/" if host else "'self'"
         return f"connect-src {here}; form-action {here}; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
-
-
-def _consume(sent: object) -> None:
-    # Who has gone away in the middle needs no more.
-    exception = getattr(sent, "exception", None)
-    if exception is not None:
-        exception()
