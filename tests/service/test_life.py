@@ -284,3 +284,14 @@ async def test_a_service_that_starts_after_the_clock_was_set_counts_on_from_what
         await second.until(cluster, lambda c: c["state"] == "running")
         await driver.work(wanted=0, idle=2.0)
         await driver.until(holds(0))
+
+
+async def test_time_in_which_the_whole_machine_stood_still_is_nobody_s_silence(running):
+    cluster, driver = await running.start()
+    await driver.work(wanted=2)
+    await driver.until(holds(2))
+    heard = len(driver.heard)
+    running.service.state.clock._offset += 100
+    await driver.until(lambda d: sum(isinstance(m, agent.Ping) for m in d.heard[heard:]) >= 2)
+    view = (await running.call("GET", f"api/clusters/{cluster}")).json
+    assert (view["state"], driver.close_code, len(driver.executors)) == ("running", None, 2)

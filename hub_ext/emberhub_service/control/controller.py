@@ -45,6 +45,8 @@ class Controller:
         self._stored_at = state.clock()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._beat_at = 0.0
+        """When the next heartbeat is due."""
 
     # --- when ---
 
@@ -53,7 +55,7 @@ class Controller:
         self._unheard = {live.record.id for live in self.state.lives.values() if live.adopted}
         self._settled_at = self.state.clock() + self.state.site.lease + _LEASE_MARGIN
         self.changed()
-        asyncio.get_running_loop().call_later(self.state.site.heartbeat, self._beat)
+        self._beat_next()
 
     def close(self) -> None:
         """No cycle after this; what is known of users is stored."""
@@ -273,6 +275,12 @@ class Controller:
         if self._closed:
             return
         now, site = self.state.clock(), self.state.site
+        late = now - self._beat_at
+        if late > site.heartbeat:
+            # What drivers said meanwhile is waiting to be read; they do not count such a time either.
+            log.warning("the service stood still for %.0f seconds, with its whole machine or alone", late)
+            for live in self.state.lives.values():
+                live.heard, live.born = min(now, live.heard + late), min(now, live.born + late)
         for live in self.state.lives.values():
             if live.link is None:
                 continue
@@ -283,4 +291,8 @@ class Controller:
                 self.changed()
             else:
                 live.link.send(agent.Ping())
-        asyncio.get_running_loop().call_later(site.heartbeat, self._beat)
+        self._beat_next()
+
+    def _beat_next(self) -> None:
+        self._beat_at = self.state.clock() + self.state.site.heartbeat
+        asyncio.get_running_loop().call_later(self.state.site.heartbeat, self._beat)
