@@ -247,3 +247,47 @@ def test_people_are_before_warm_drivers_and_keep_their_places():
     line.leave("a")
     line.leave("a")
     assert line.place("w-1") == 2
+
+
+async def test_warm_drivers_whose_pods_would_be_others_now_go_and_new_ones_come(warm_site):
+    async with warm_site.service() as first:
+        await true(ready(first, 2))
+        drivers, port = dict(first.backend.drivers), first.service.port
+    warm_site.yaml.write_text(warm_site.yaml.read_text() + "kubernetes: {image: 'spark:2'}\n")
+    async with warm_site.service(port) as second:
+        second.backend.drivers.update(drivers)
+        await true(lambda: {d.spec.executor_pod.image for d in warm_drivers(second)} == {"spark:2"})
+        assert not any(driver.alive for driver in drivers.values())
+
+
+async def test_a_warm_driver_whose_pods_name_another_queue_is_not_taken_over(warm_site):
+    warm_site.yaml.write_text(
+        warm_site.yaml.read_text()
+        + "kubernetes: {labels: {queue-name: '{queue}'}}\n"
+        + "queues: {name: all, children: [{name: class, groups: [students]}, {name: others}]}\n"
+    )
+    async with warm_site.service() as running:
+        await true(ready(running, 2))
+        _, driver = await running.start("alice")
+        assert driver.spec.executor_pod.labels == {"queue-name": "class"}
+        bobs = (await running.call("POST", "api/clusters", {}, who="bob")).json["id"]
+        await running.until(bobs, lambda c: c["ready"], who="bob")
+        taken = running.backend.drivers[running.service.state.record(bobs).driver]
+        assert taken.spec.cluster != bobs
+        assert taken.spec.executor_pod.labels == {"queue-name": "others"}
+
+
+async def test_whoever_takes_one_over_has_as_long_as_anybody_until_it_is_ready(warm_site):
+    warm_site.set("stop_after: 30m", "stop_after: 30m, driver_start_timeout: 60s")
+    warm_site.script = lambda spec: Script(connect=False)
+    async with warm_site.service() as running:
+        await true(lambda: running.service.state.lives)
+        state = running.service.state
+        (live,) = state.lives.values()
+        live.born -= 59
+        cluster = (await running.call("POST", "api/clusters", {})).json["id"]
+        view = await running.until(cluster, lambda c: c["state"] == "starting")
+        assert state.record(cluster).driver != cluster
+        state.clock._offset += 30
+        running.service.controller.cycle()
+        assert (await running.call("GET", f"api/clusters/{view['id']}")).json["state"] == "starting"

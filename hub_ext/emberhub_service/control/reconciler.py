@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from emberhub.wire import agent
 from emberhub_spawner.backend import Backend, Driver, DriverSpec, StartFailed
-from emberhub_spawner.pods import Pod, in_queue, of_driver, over
 
 from ..records import ENDED, ClusterRecord
 from .live import Live
+from .making import pods_of
 from .snapshot import choose_pool
 from .state import State
 from .warm import pick
@@ -132,6 +132,7 @@ class Reconciler:
             pool=warm.record.pool,
         )
         self.state.line.leave(record.id)
+        warm.born = self.state.clock()
         warm.welcome(self.state.site)
         log.info("cluster %s of %s takes over the warm driver %s", record.id, record.user, warm.record.driver)
         self.changed()
@@ -185,7 +186,7 @@ class Reconciler:
         log.info(
             "starting cluster %s (%s of %s, generation %d)", record.id, record.name, record.user, record.generation
         )
-        pod = profile.pod if profile else Pod()
+        driver_pod, executor_pod = pods_of(self.state.site, profile, record.queue)
         spec = DriverSpec(
             cluster=record.id,
             generation=record.generation,
@@ -198,8 +199,8 @@ class Reconciler:
             executor=record.executor,
             conf={**(profile.conf if profile else {}), **record.conf},
             lease=self.state.site.lease,
-            driver_pod=in_queue(of_driver(self.state.site.kubernetes, pod), record.queue),
-            executor_pod=in_queue(over(self.state.site.kubernetes, pod), record.queue),
+            driver_pod=driver_pod,
+            executor_pod=executor_pod,
         )
         try:
             await self.backend.start(spec)

@@ -12,10 +12,13 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 
+from emberhub_spawner.pods import fingerprint
 from emberhub_spawner.profiles import Profile
 
+from ..config import Site
 from ..records import ENDED, ClusterRecord
 from .live import Live
+from .making import pods_of
 from .snapshot import choose_pool, open_queue
 from .state import State
 
@@ -42,7 +45,7 @@ def pick(state: State, record: ClusterRecord) -> Live | None:
         for live in state.lives.values()
         if live.record.warm
         and live.record.status in ("starting", "running")
-        and usable(live.record, profile)
+        and usable(live.record, state.site, profile, record.queue)
         and not live.exited
         and (live.report is not None or not live.adopted)
     ]
@@ -60,10 +63,11 @@ def ready(live: Live) -> bool:
     return live.link is not None and live.report is not None and live.report.endpoint is not None
 
 
-def usable(record: ClusterRecord, profile: Profile) -> bool:
-    """Whether a warm driver is as one started now would be."""
+def usable(record: ClusterRecord, site: Site, profile: Profile, queue: str) -> bool:
+    """Whether a warm driver is as one started now for a cluster of this queue would be."""
     same = record.executor == profile.executor and record.conf == profile.conf
-    return record.profile == profile.name and same and record.goal == "running"
+    made = record.made_as == fingerprint(*pods_of(site, profile, queue))
+    return record.profile == profile.name and same and made and record.goal == "running"
 
 
 def just_started(records: Iterable[ClusterRecord], now: float) -> bool:
@@ -104,7 +108,7 @@ class WarmDrivers:
                     log.warning("a warm driver did not last: %s", record.message)
                     self._not_before = now + _AFTER_FAILURE
                 self._state.remove(record.id)
-            elif profile is None or not usable(record, profile):
+            elif profile is None or not usable(record, self._state.site, profile, record.queue):
                 self._let_go(record, "The profile has changed.")
             else:
                 kept[profile.name].append(record)
@@ -139,7 +143,8 @@ class WarmDrivers:
             self._reconcile(record.id)
 
     def _start(self, profile: Profile, now: float) -> None:
-        name = f"w-{secrets.token_hex(8)}"
+        name, site = f"w-{secrets.token_hex(8)}", self._state.site
+        queue = open_queue(site)
         self._state.insert(
             ClusterRecord.asked_for(
                 now,
@@ -147,11 +152,12 @@ class WarmDrivers:
                 user="",
                 name=name,
                 profile=profile.name,
-                queue=open_queue(self._state.site),
+                queue=queue,
                 executor=profile.executor,
                 floor=0,
                 ceiling=1,
                 conf=profile.conf,
+                made_as=fingerprint(*pods_of(site, profile, queue)),
             )
         )
         self._reconcile(name)

@@ -73,6 +73,8 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     """
     resumable: int = 0
     """The first generation since which it was only ever parked: see `rest.Cluster`."""
+    made_as: str = ""
+    """Of a warm driver, what its pods are made as (`pods.fingerprint`)."""
 
     @classmethod
     def asked_for(cls, now: float, **what: Any) -> ClusterRecord:
@@ -152,6 +154,7 @@ clusters = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("driver", sa.String(80), nullable=False, server_default=""),
     sa.Column("resumable", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("made_as", sa.String(64), nullable=False, server_default=""),
     sa.UniqueConstraint("user", "name"),
 )
 
