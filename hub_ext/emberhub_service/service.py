@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import fcntl
 import logging
@@ -40,7 +39,7 @@ from .control.state import Clock, State
 from .control.troubles import Troubles
 from .control.warm import WarmDrivers
 from .control.watch import Watch
-from .records import RecordsUnavailable, open_records
+from .records import open_records
 from .web.feed import Feed
 from .web.pages import pages
 from .web.sparkui import spark_pages
@@ -146,8 +145,10 @@ class Service:
         self.server.stop()
         self.feed.say_farewell()
         self.controller.close()
-        with contextlib.suppress(RecordsUnavailable):
+        try:
             self.state.journal.write()
+        except Exception as wrong:
+            log.error("the last decisions are not written down: %s", wrong)
         await self.reconciler.close()
         self.state.release()
         for live in self.state.lives.values():

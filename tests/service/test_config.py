@@ -1,11 +1,14 @@
 """The site's file: human units, errors with line and key, and changes while the service runs."""
 
+import errno
+
 import pytest
 from emberhub.errors import ConfigError
 from emberhub.wire.resources import Resources
 from emberhub_service.alloc.model import Limits
 from emberhub_service.config import Site, instructed, leaves, load_site, parse_site
 from emberhub_service.control.people import queue_for
+from emberhub_spawner.fake import FakeBackend
 from emberhub_spawner.profiles import DEFAULT, default_of, load_profiles, visible
 from emberhub_spawner.sparkconf import ALLOWED, REFUSED, check
 
@@ -222,3 +225,19 @@ async def test_a_service_that_starts_on_a_wrong_file_uses_what_was_in_force(site
         admin = (await second.call("GET", "api/pool", who="admin")).json
         assert "pools: must be a list" in admin["config_error"]
         assert second.service.state.site == parse_site(good)
+
+
+async def test_a_change_that_the_backend_cannot_take_now_is_tried_again(running, site, monkeypatch):
+    async def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeBackend, "resize", full)
+        site.set("cores: 4, memory: 4G", "cores: 8, memory: 8G")
+        await running.service.watch.look()
+        admin = (await running.call("GET", "api/pool", who="admin")).json
+        assert "No space left on device. The configuration from before" in admin["config_error"]
+        assert admin["pools"][0]["capacity"]["millicores"] == 4000
+    await running.service.watch.look()
+    admin = (await running.call("GET", "api/pool", who="admin")).json
+    assert (admin["config_error"], admin["pools"][0]["capacity"]["millicores"]) == ("", 8000)

@@ -1,5 +1,6 @@
 """Records: compare-and-set, the table of transitions, and migrations that agree with the model."""
 
+import asyncio
 import sqlite3
 import stat
 from contextlib import closing
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from emberhub.wire.resources import Resources
+from emberhub_service.control.journal import Journal
 from emberhub_service.records import (
     TRANSITIONS,
     ClusterRecord,
@@ -20,6 +22,8 @@ from emberhub_service.records import (
     metadata,
     open_records,
 )
+
+from tests.support.spark import eventually
 
 
 def a_record(**changes):
@@ -154,3 +158,32 @@ def test_records_that_somebody_has_locked_are_told_as_such_and_not_waited_for_as
         assert store.users() == {"alice": UserRecord("alice", 1.0, 2.0, 3.0)}
     finally:
         store.close()
+
+
+def test_events_whose_write_was_lost_sight_of_are_written_again(records):
+    first, second = [Event(n, 10.0, "grant", "", "alice", "c-1", "main", "class", "C", "One granted.") for n in (1, 2)]
+    records.write_events([first], keep=5)
+    records.write_events([first, second], keep=5)
+    assert records.events(None, 5) == [second, first]
+
+
+async def test_after_a_fault_events_are_written_all_the_same(records, monkeypatch):
+    monkeypatch.setattr("emberhub_service.control.journal.BATCH", 0.01)
+    write, tries = records.write_events, []
+
+    def fail_once(new, keep):
+        tries.append(list(new))
+        if len(tries) == 1:
+            raise RuntimeError("who could have thought of that")
+        write(tries[-1], keep)
+
+    monkeypatch.setattr(records, "write_events", fail_once)
+    journal = Journal(records, lambda: 10.0)
+    writing = asyncio.create_task(journal.run())
+    try:
+        journal.note("site", "A changed configuration is in force.")
+        await eventually(lambda: records.events(None, 5), "it is written")
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+    assert len(tries) == 2

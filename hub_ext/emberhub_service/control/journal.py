@@ -86,6 +86,9 @@ class Journal:
             except RecordsUnavailable as away:
                 log.warning("decisions are not written down yet: %s", away)
                 self._more.set()
+            except Exception:
+                log.exception("decisions are not written down yet")
+                self._more.set()
 
     def write(self) -> None:
         """Write what was not yet. Raises RecordsUnavailable; then it is still to be written."""

@@ -40,7 +40,10 @@ class Watch:
         """Look until cancelled."""
         while True:
             await asyncio.sleep(POLL)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                log.exception("the changed configuration in %s could not be put in force", self.path.name)
 
     async def look(self) -> None:
         """Take over the file if it has changed."""
@@ -55,9 +58,13 @@ class Watch:
                     self.state.config_error = ""
                     return
                 await self.accept(site)
-            except (ConfigError, ValueError) as wrong:
-                self.state.config_error = f"{wrong}. The configuration from before stays in force."
-                log.error("%s", self.state.config_error)
+            except (ConfigError, ValueError, OSError) as wrong:
+                if isinstance(wrong, OSError):
+                    self._seen = None  # Nothing is wrong with the file: it is to be tried again.
+                error = f"{wrong}. The configuration from before stays in force."
+                if error != self.state.config_error:
+                    log.error("%s", error)
+                self.state.config_error = error
                 return
             self.state.journal.note("site", "A changed configuration is in force.")
             log.info("the changed configuration in %s is in force", self.path.name)

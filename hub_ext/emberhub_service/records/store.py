@@ -166,11 +166,15 @@ class Records:
             return [Event(*row) for row in connection.execute(asked)]
 
     def write_events(self, new: Iterable[Event], keep: int) -> None:
-        """Add events, and drop the oldest beyond `keep`."""
+        """Add events with successive ids, and drop the oldest beyond `keep`.
+
+        They replace those of their ids, if a write was lost sight of just as it was done.
+        """
         rows = [msgspec.structs.asdict(event) for event in new]
         if not rows:
             return
         with self.engine.begin() as connection:
+            connection.execute(events.delete().where(events.c.id >= rows[0]["id"]))
             connection.execute(events.insert(), rows)
             connection.execute(events.delete().where(events.c.id <= rows[-1]["id"] - keep))
 
