@@ -236,3 +236,26 @@ async def test_without_the_hub_people_are_asked_to_try_again(running, monkeypatc
         503,
         "The hub cannot be asked who you are at the moment; try again soon.",
     )
+
+
+async def test_a_cluster_that_runs_is_found_again_though_its_profile_is_gone(running, site):
+    cluster, _ = await running.start()
+    site.set("name: small", "name: other")
+    await running.service.watch.look()
+    found = await running.call("POST", "api/clusters", {})
+    assert (found.status, found.json["id"]) == (200, cluster)
+    await running.call("DELETE", f"api/clusters/{cluster}")
+    await running.until(cluster, lambda c: c["state"] == "stopped")
+    refused = await running.call("POST", "api/clusters", {})
+    assert (refused.status, refused.message) == (400, "There is no profile 'small' for you; the profiles are: other.")
+
+
+async def test_of_clusters_that_have_ended_only_the_latest_are_remembered(running, monkeypatch):
+    monkeypatch.setattr("emberhub_service.control.requests._KEPT_ENDED", 2)
+    await running.start(name="kept")
+    for number in range(5):
+        made = (await running.call("POST", "api/clusters", {"name": f"n{number}"})).json["id"]
+        await running.call("DELETE", f"api/clusters/{made}")
+        await running.until(made, lambda c: c["state"] == "stopped")
+    listed = (await running.call("GET", "api/clusters")).json["clusters"]
+    assert [each["name"] for each in listed] == ["kept", "n2", "n3", "n4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -11,11 +12,11 @@ import msgspec
 from emberhub.errors import RequestRefused
 from emberhub.wire import rest
 from emberhub_spawner.profiles import Profile, default_of, visible
-from emberhub_spawner.sparkconf import check
 
 from ..alloc.model import Snapshot
 from ..config import instructed
 from ..records import ENDED, ClusterRecord, Conflict
+from .checks import check_conf, check_range
 from .controller import Controller
 from .metrics import Metrics
 from .people import Person, queue_for, sees
@@ -25,6 +26,9 @@ from .views import pools_view, profiles_view
 from .wishes import grant_wish
 
 log = logging.getLogger(__name__)
+
+_KEPT_ENDED = 20
+"""Clusters of one user that are remembered after they have ended."""
 
 
 class Requests:
@@ -113,7 +117,7 @@ class Requests:
             raise RequestRefused("Only users have clusters; use a user's token.", 403)
         if body.name.endswith("\n"):  # A pattern's `$` lets it through.
             raise RequestRefused("The cluster's name ends in a line break; remove it.", 400)
-        self._check_conf(body.conf)
+        check_conf(site, body.conf)
         mine = self._state.records_of(person.name)
         record = next((r for r in mine if r.name == body.name), None)
         if record is None or record.status in ENDED:
@@ -124,12 +128,21 @@ class Requests:
                     f" {site.clusters_per_user}; stop one first.",
                     409,
                 )
-        profile = self._profile(person, body.profile or (record.profile if record is not None else None))
         if record is None:
-            return self._insert(person, body, profile), True
+            self._forget_oldest(mine)
+            return self._insert(person, body, self._profile(person, body.profile)), True
         if record.status in ENDED and record.goal == "stopped":
-            return self._revive(person, record, body, profile), False
+            return self._revive(person, record, body, self._profile(person, body.profile or record.profile)), False
+        # What runs goes on, whatever has become of its profile.
         return self._meet(person, record, body), False
+
+    def _forget_oldest(self, mine: list[ClusterRecord]) -> None:
+        """Somebody's names of clusters that have ended are kept, but not without end."""
+        ended = [record for record in mine if record.status in ENDED and record.goal == "stopped"]
+        ended.sort(key=lambda record: record.last_active)
+        for record in ended[: max(0, len(ended) - _KEPT_ENDED)]:
+            with contextlib.suppress(Conflict):
+                self._state.remove(record.id)
 
     def _insert(self, person: Person, body: rest.CreateCluster, profile: Profile) -> rest.Cluster:
         wanted = body.executors or rest.ExecutorRange(profile.min, profile.max)
@@ -145,7 +158,7 @@ class Requests:
             ceiling=wanted.max,
             conf=body.conf,
         )
-        self._check_range(wanted, profile)
+        check_range(self._state.site, wanted, profile)
         try:
             self._state.insert(record)
         except Conflict:
@@ -163,7 +176,7 @@ class Requests:
             rest.ExecutorRange(record.floor, record.ceiling) if same else rest.ExecutorRange(profile.min, profile.max)
         )
         wanted = body.executors or kept
-        self._check_range(wanted, profile)
+        check_range(self._state.site, wanted, profile)
         changes: dict[str, Any] = {
             "goal": "running",
             "profile": profile.name,
@@ -192,7 +205,7 @@ class Requests:
             )
         changes: dict[str, Any] = {"last_active": self._state.clock(), "goal": "running"}
         if body.executors is not None:
-            self._check_range(body.executors, self._state.site.profile(record.profile))
+            check_range(self._state.site, body.executors, self._state.site.profile(record.profile))
             changes |= {"floor": body.executors.min, "ceiling": body.executors.max}
             if (record.floor, record.ceiling) != (body.executors.min, body.executors.max):
                 self._note_range(person, record, body.executors)
@@ -201,7 +214,7 @@ class Requests:
     def scale(self, person: Person, cluster: str, body: rest.ScaleCluster) -> rest.Cluster:
         """Change how many executors the cluster may have."""
         record = self.find(person, cluster)
-        self._check_range(body.executors, self._state.site.profile(record.profile))
+        check_range(self._state.site, body.executors, self._state.site.profile(record.profile))
         changes = {
             "floor": body.executors.min,
             "ceiling": body.executors.max,
@@ -259,32 +272,6 @@ class Requests:
         if chosen is None:
             raise RequestRefused(f"There is no profile {name!r} for you; the profiles are: {names}.", 400)
         return chosen
-
-    def _check_range(self, wanted: rest.ExecutorRange, profile: Profile | None) -> None:
-        if wanted.min > wanted.max:
-            raise RequestRefused(
-                f"executors ({wanted.min}, {wanted.max}) has its minimum above its maximum; write the smaller first.",
-                400,
-            )
-        if wanted.max < 1:
-            raise RequestRefused("executors must allow at least 1; give a maximum of 1 or more.", 400)
-        if profile is None:
-            return
-        if wanted.max < profile.gang:
-            raise RequestRefused(
-                f"Profile {profile.name} needs {profile.gang} executors at once; allow at least so many.", 400
-            )
-        room = max(profile.executor.how_many(pool.capacity) for pool in self._state.site.pools)
-        if wanted.min > room:
-            raise RequestRefused(
-                f"A minimum of {wanted.min} executors is more than the {room} that there are; ask for fewer.", 400
-            )
-
-    def _check_conf(self, conf: dict[str, str]) -> None:
-        for key, value in conf.items():
-            problem = check(key, value, self._state.site.allowed_conf)
-            if problem:
-                raise RequestRefused(problem, 400)
 
     def _queue(self, person: Person) -> str:
         queue = queue_for(self._state.site, person.groups)
