@@ -25,7 +25,7 @@ from . import manifests
 from .api import UNREACHABLE, Namespace, connect, passing
 from .causes import Probe, why_pending
 from .manifests import CLUSTER, COMPONENT, DRIVER, EXECUTOR, GENERATION, OURS, Manifest, selector
-from .mirror import Mirror
+from .mirror import Mirror, generation_of
 from .reasons import end_of, refused, trouble_of
 
 log = logging.getLogger("emberhub.kubernetes")
@@ -84,7 +84,7 @@ class KubernetesBackend(Configurable):
             version = await self._mirror.list()
             pods = [pod for pod in self._mirror.pods.values() if _label(pod, COMPONENT) == DRIVER]
             # The latest start of each cluster; what is left of an earlier one is on its way out.
-            latest = {_label(pod, CLUSTER): pod for pod in sorted(pods, key=lambda pod: int(_label(pod, GENERATION)))}
+            latest = {_label(pod, CLUSTER): pod for pod in sorted(pods, key=generation_of)}
             found = [self._adopt(pod) for pod in latest.values()]
             # A service may have died between the two halves of a start.
             known = ",".join(self._drivers)
@@ -190,7 +190,7 @@ class KubernetesBackend(Configurable):
     # --- drivers -------------------------------------------------------------------------------------------------
 
     def _adopt(self, pod: Manifest) -> Driver:
-        cluster, generation = _label(pod, CLUSTER), int(_label(pod, GENERATION))
+        cluster, generation = _label(pod, CLUSTER), generation_of(pod)
         running = self._drivers.setdefault(cluster, _Running(cluster, generation, pod))
         self._changed(pod, False)
         over = running.burial is not None
@@ -199,7 +199,7 @@ class KubernetesBackend(Configurable):
     def _changed(self, pod: Manifest, gone: bool) -> None:
         """What the watch tells."""
         running = self._drivers.get(_label(pod, CLUSTER))
-        if running is None or int(_label(pod, GENERATION)) != running.generation:
+        if running is None or generation_of(pod) != running.generation:
             if not gone and self._following is not None:
                 self._sweep_if_strange(pod)
             return

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from kubernetes_asyncio.client import ApiException
 
 from .api import UNREACHABLE, Namespace
-from .manifests import Manifest
+from .manifests import GENERATION, Manifest
 
 log = logging.getLogger("emberhub.kubernetes")
 
@@ -31,8 +31,11 @@ class Mirror:
 
     async def list(self) -> str:
         """Take over all pods as they are now; returns the version from which to follow. Raises one of UNREACHABLE."""
+        known = set(self.pods)
         listed = await self._kubernetes.list_pods(self._labels)
         now = {pod["metadata"]["name"]: pod for pod in listed["items"]}
+        # What was made while the answer was on its way may be missing in it; the watch tells the rest of it.
+        now = {name: pod for name, pod in self.pods.items() if name not in known} | now
         before, self.pods = self.pods, now
         for name, pod in before.items():
             if name not in now or now[name]["metadata"]["uid"] != pod["metadata"]["uid"]:
@@ -55,9 +58,14 @@ class Mirror:
                     log.debug("the watch is too old; listing anew")
                 else:
                     log.warning("Kubernetes does not answer: %s", _brief(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _RETRY_LONGEST)
-                version = ""
+            except Exception:
+                # What comes in place of an answer, from whatever stands before Kubernetes, may be anything.
+                log.exception("the pods cannot be followed")
+            else:
+                continue
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RETRY_LONGEST)
+            version = ""
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when something holds of the pods."""
@@ -78,6 +86,14 @@ class Mirror:
     async def _tell(self) -> None:
         async with self._news:
             self._news.notify_all()
+
+
+def generation_of(pod: Manifest) -> int:
+    """Which start of its cluster it is of; -1 where somebody has changed its label into no number."""
+    try:
+        return int(pod["metadata"].get("labels", {}).get(GENERATION, ""))
+    except ValueError:
+        return -1
 
 
 def _brief(error: BaseException) -> str:
