@@ -30,8 +30,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 PEOPLE, EXECUTORS = 30, 8
 HOUR, PACE = 900, 4
-"""Seconds of driven time, in which people think, come and go, and things go wrong, so many times as fast as in a class;
-what they compute takes as long as it does."""
+"""Seconds of driven time, in which all but computing goes so many times as fast as in a class."""
 QUANTUM, NOTICE, DEFERRAL, HOLD, START = 20, 2, 2, 5, 2
 SITE = f"""
 pools: [{{name: main, cores: {EXECUTORS}, memory: {EXECUTORS}G}}]
@@ -78,8 +77,7 @@ class Student:
     wanted: int = 0
     waiting: float | None = None
     """Since when they have wanted an executor and had none, without any fault of their own driver's."""
-    bound: float = 0.0
-    """How long this wait may take by rule D, with starts as they have been measured in its course."""
+    bound: float = 0.0  # how long this wait may take by rule D, with starts as they have been measured in its course
     waits: list[float] = field(default_factory=list)
     queries: int = 0
 
@@ -96,8 +94,7 @@ class Class:
         self.loop = asyncio.get_running_loop()
         self.http = AsyncHTTPClient(force_instance=True, max_clients=100)
         self.port = 0
-        self.calm_at = 0.0
-        """Until when waits may be longer, for the service was just restarted."""
+        self.calm_at = 0.0  # until when waits may be longer, for the service was just restarted
         self.conflicts = self.restarts = self.crashes = 0
         self.sizes: list[int] = []
 
@@ -232,8 +229,7 @@ class Class:
         for student in self.students:
             student.bound = 0.0 if student.waiting is None else max(student.bound, bound)
             if student.waiting is not None and now > self.calm_at:
-                waited = now - student.waiting
-                assert waited <= student.bound, (student, self.service.controller.snapshot())
+                assert now - student.waiting <= student.bound, (student, self.service.controller.snapshot())
 
     def remembered(self) -> int:
         """Entries in the service's maps."""
