@@ -163,7 +163,10 @@ class Following(grpc.Channel):  # type: ignore[misc]
         try:
             kept = self._memory.restore(present, move.tell)
         except BaseException as error:
-            present.close()
+            # Elsewhere: an interrupt in the middle of gRPC can leave its channel locked for ever.
+            leaving = threading.Thread(target=self._leave, args=(present,), name="emberhub-close", daemon=True)
+            leaving.start()
+            leaving.join(GOODBYE)
             move.done("Its settings and views are not set again yet: the next query begins with that.")
             if isinstance(error, grpc.RpcError):
                 raise ClusterFailed(
@@ -178,6 +181,10 @@ class Following(grpc.Channel):  # type: ignore[misc]
         if client is not None:
             client._server_session_id = None
         move.done(kept)
+
+    def _leave(self, present: grpc.Channel) -> None:
+        self._memory.leave(present)
+        present.close()
 
     # --- what a channel does -------------------------------------------------------------------------------------
 

@@ -134,17 +134,12 @@ class Memory:
         """Set everything again on the driver behind this channel; returns what was kept and what was not.
 
         `tell` is called with what is being done: a view may need a job, and the job an executor. Where this is broken
-        off, by whatever exception, nothing is forgotten, and the driver knows no more of the session. Raises RpcError
-        if the driver ends.
+        off, by whatever exception, nothing is forgotten: `leave` the driver then. Raises RpcError if the driver ends.
         """
         stub = base_pb2_grpc.SparkConnectServiceStub(channel)
-        try:
-            lost = [f"the setting {key}" for key, value in self._settings.items() if not self._set(stub, key, value)]
-            made = self._repeat_all(stub, tell)
-            gone = sorted(table for table in self._tables if not self._has(stub, table))
-        except BaseException:
-            self._leave(stub)
-            raise
+        lost = [f"the setting {key}" for key, value in self._settings.items() if not self._set(stub, key, value)]
+        made = self._repeat_all(stub, tell)
+        gone = sorted(table for table in self._tables if not self._has(stub, table))
         lost += [f"the {_SINGULAR.get(kind, kind)} {name}" for kind, name in self._commands if (kind, name) not in made]
         lost += [f"the table {table}" for table in gone]
         self._commands = {key: command for key, command in self._commands.items() if key in made}
@@ -185,8 +180,9 @@ class Memory:
         request.operation.set.pairs.add(key=key, value=value)
         return _does(lambda: stub.Config(request, wait_for_ready=True, timeout=_TIMEOUT))
 
-    def _leave(self, stub: Any) -> None:
+    def leave(self, channel: grpc.Channel) -> None:
         """Have the driver end what it still does for the session, and forget it: it is to come anew."""
+        stub = base_pb2_grpc.SparkConnectServiceStub(channel)
         request = base_pb2.ReleaseSessionRequest(**self._who(), allow_reconnect=True)
         with contextlib.suppress(grpc.RpcError):
             stub.ReleaseSession(request, timeout=_GOODBYE)
