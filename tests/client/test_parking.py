@@ -121,7 +121,7 @@ def test_stopped_while_it_is_set_up_again_a_session_is_set_up_whole_by_the_next_
         spark.range(3).collect()
     go_on.set()
     assert "not set again yet" in capsys.readouterr().err
-    assert len(tried) == pauses[0], "nothing was to be cancelled"
+    assert len(tried) < pauses[0] + 5, "nobody tries for long to tell a driver that has gone"
     assert spark.conf.get("spark.sql.ansi.enabled") == "false"
     assert "Kept: settings; temporary views stars, cells. (" in capsys.readouterr().err
     assert second.settings["spark.sql.shuffle.partitions"] == "12"
