@@ -29,6 +29,12 @@ from tests.support.spark import SHAPE, command_lines, eventually
 SPEC = DriverSpec("c-1", 1, "alice", "main", "main", "ws://localhost/", "a", "b", SHAPE, {}, 60.0)
 
 
+def launch_a_sleeper(_spec: object, directory: Path, *_: object) -> subprocess.Popen[bytes]:
+    """A process in a driver's place."""
+    directory.mkdir()
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
+
+
 @pytest.mark.parametrize("step", [3600, -3600])
 def test_a_process_is_known_again_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
@@ -77,13 +83,9 @@ async def test_a_driver_s_end_is_told_while_an_engine_that_was_lost_is_started_a
         if len(begun) > 1:
             await begun[-1].wait()
 
-    def launch(_spec: object, directory: Path, *_: object) -> subprocess.Popen[bytes]:
-        directory.mkdir()
-        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
-
     monkeypatch.setattr(EngineClient, "ensure", ensure)
     monkeypatch.setattr(EngineClient, "alive", lambda _: False)
-    monkeypatch.setattr(driver, "launch", launch)
+    monkeypatch.setattr(driver, "launch", launch_a_sleeper)
     backend, told = LocalBackend(tmp_path, {"main": SHAPE}), list[Driver]()
     await backend.open(told.append)
     try:
@@ -156,14 +158,10 @@ async def test_a_fault_while_an_end_is_looked_for_or_cleared_up_after_is_not_the
 
     async def ensure(*_: object, **__: object) -> None: ...
 
-    def launch(_spec: object, directory: Path, *_: object) -> subprocess.Popen[bytes]:
-        directory.mkdir()
-        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(99)"])
-
     monkeypatch.setattr(backend_module, "AFTER_FAILURE", 0.01)
     monkeypatch.setattr(EngineClient, "ensure", ensure)
     monkeypatch.setattr(EngineClient, "alive", lambda _: True)
-    monkeypatch.setattr(driver, "launch", launch)
+    monkeypatch.setattr(driver, "launch", launch_a_sleeper)
     backend, told = LocalBackend(tmp_path, {"main": SHAPE}), list[Driver]()
     await backend.open(told.append)
     try:

@@ -25,7 +25,7 @@ from . import manifests
 from .api import UNREACHABLE, Namespace, connect, passing
 from .causes import Probe, why_pending
 from .manifests import CLUSTER, COMPONENT, DRIVER, EXECUTOR, GENERATION, OURS, Manifest, selector
-from .mirror import Mirror, generation_of
+from .mirror import Mirror, generation_of, label_of
 from .reasons import end_of, refused, trouble_of
 
 log = logging.getLogger("emberhub.kubernetes")
@@ -82,9 +82,9 @@ class KubernetesBackend(Configurable):
             self._mirror = Mirror(kubernetes, selector(OURS), self._changed)
         try:
             version = await self._mirror.list()
-            pods = [pod for pod in self._mirror.pods.values() if _label(pod, COMPONENT) == DRIVER]
+            pods = [pod for pod in self._mirror.pods.values() if label_of(pod, COMPONENT) == DRIVER]
             # The latest start of each cluster; what is left of an earlier one is on its way out.
-            latest = {_label(pod, CLUSTER): pod for pod in sorted(pods, key=generation_of)}
+            latest = {label_of(pod, CLUSTER): pod for pod in sorted(pods, key=generation_of)}
             found = [self._adopt(pod) for pod in latest.values()]
             # A service may have died between the two halves of a start.
             known = ",".join(self._drivers)
@@ -190,7 +190,7 @@ class KubernetesBackend(Configurable):
     # --- drivers -------------------------------------------------------------------------------------------------
 
     def _adopt(self, pod: Manifest) -> Driver:
-        cluster, generation = _label(pod, CLUSTER), generation_of(pod)
+        cluster, generation = label_of(pod, CLUSTER), generation_of(pod)
         running = self._drivers.setdefault(cluster, _Running(cluster, generation, pod))
         self._changed(pod, False)
         over = running.burial is not None
@@ -198,12 +198,12 @@ class KubernetesBackend(Configurable):
 
     def _changed(self, pod: Manifest, gone: bool) -> None:
         """What the watch tells."""
-        running = self._drivers.get(_label(pod, CLUSTER))
+        running = self._drivers.get(label_of(pod, CLUSTER))
         if running is None or generation_of(pod) != running.generation:
             if not gone and self._following is not None:
                 self._sweep_if_strange(pod)
             return
-        if _label(pod, COMPONENT) != DRIVER:
+        if label_of(pod, COMPONENT) != DRIVER:
             running.probe.forget()
             return
         running.pod = pod
@@ -220,7 +220,7 @@ class KubernetesBackend(Configurable):
 
     def _sweep_if_strange(self, pod: Manifest) -> None:
         """A driver of a start that was given up: Kubernetes may act on a call long after nobody waits for it."""
-        if _label(pod, COMPONENT) != DRIVER or pod["metadata"]["name"] in self._starting or _leaving(pod):
+        if label_of(pod, COMPONENT) != DRIVER or pod["metadata"]["name"] in self._starting or _leaving(pod):
             return
         sweep = asyncio.create_task(self._sweep(pod))
         self._sweeps.add(sweep)
@@ -278,16 +278,12 @@ class KubernetesBackend(Configurable):
 
     def _of(self, cluster: str, component: str) -> list[Manifest]:
         pods = self._mirror.pods.values() if self._mirror is not None else ()
-        return [pod for pod in pods if _label(pod, CLUSTER) == cluster and _label(pod, COMPONENT) == component]
+        return [pod for pod in pods if label_of(pod, CLUSTER) == cluster and label_of(pod, COMPONENT) == component]
 
     def _opened(self) -> tuple[Namespace, Mirror]:
         if self._kubernetes is None or self._mirror is None:
             raise StartFailed("The service is still starting; try again in a moment.")
         return self._kubernetes, self._mirror
-
-
-def _label(pod: Manifest, label: str) -> str:
-    return str(pod["metadata"].get("labels", {}).get(label, ""))
 
 
 def _leaving(pod: Manifest) -> bool:

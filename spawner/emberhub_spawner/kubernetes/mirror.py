@@ -88,10 +88,15 @@ class Mirror:
             self._news.notify_all()
 
 
+def label_of(pod: Manifest, label: str) -> str:
+    """What a pod carries under this label; empty where it has none."""
+    return str(pod["metadata"].get("labels", {}).get(label, ""))
+
+
 def generation_of(pod: Manifest) -> int:
     """Which start of its cluster it is of; -1 where somebody has changed its label into no number."""
     try:
-        return int(pod["metadata"].get("labels", {}).get(GENERATION, ""))
+        return int(label_of(pod, GENERATION))
     except ValueError:
         return -1
 
